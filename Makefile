@@ -1,0 +1,46 @@
+# Everything is also `python -m ...`; this file only puts the venv and the steps together.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install run test status stop logs clean lint lock
+
+PYTHON := .venv/bin/python
+# Tests wait for servers more than they compute: more workers than cores.
+TEST_WORKERS ?= 4
+STACK := $(PYTHON) -m stack
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+install: ## install what is missing: Debian packages, the venv, the locked libraries
+	@/usr/bin/python3 -m stack.install
+
+run: install ## start everything, sell 60 seats to 120 buyers, show the walk of one sale; the stack stays up
+	@$(STACK) up
+	@$(STACK) demo
+
+test: install ## all tests, with the real servers that they need
+	@$(PYTHON) -m pytest -n $(TEST_WORKERS)
+
+status: .venv ## each process, each hop's backlog and lag
+	@$(STACK) status
+
+stop: .venv ## end every process; data stays
+	@$(STACK) stop
+
+logs: .venv ## follow the logs
+	@$(STACK) logs --follow
+
+clean: .venv ## stop, and remove the data
+	@$(STACK) clean
+
+lint: install ## ruff, mypy --strict, import-linter
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+lock: .venv ## resolve requirements.txt anew from pyproject.toml
+	@$(PYTHON) -m stack.lock
+
+.venv:
+	@echo "there is no .venv: \`make install\` makes it" >&2; exit 1

@@ -1,0 +1,151 @@
+"""Wiring of billing's processes: nothing here decides anything."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from billing.api import Api
+from billing.changes import Changes
+from billing.handlers import handlers
+from billing.payments import Payments
+from billing.provider_sandbox import SandboxProvider
+from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
+from billing.settlements import Settlements
+from billing.workers import KeyPurge, Watch, payment_workers
+from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, Relay, Retention
+from ticketflow.feed import FeedServer, client_context, server_context
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.mariadb import Connection, MariaDBPool
+from ticketflow.runtime.migrate import migrate
+from ticketflow.runtime.service import Service
+from ticketflow.runtime.worker import loop
+
+VERSION = "1"
+IN_STREAM, OUT_STREAM = "reservation", "billing"
+
+# How long a worker sleeps when nothing is due. Capture and void are woken by the listener as well.
+IDLE_S = {"capture": 0.25, "void": 0.25, "resolver": 0.5, "recheck-failed": 5.0, "recheck-voided": 5.0}
+PURGE_IDLE_S = 60.0
+WATCH_IDLE_S = 2.0
+
+
+def run_migrations(settings: DatabaseSettings) -> int:
+    """Brings the schema up to date; how many migrations were applied."""
+    address = settings.database_hosts[0]
+    user, password = quote(settings.database_user, safe=""), quote(settings.database_password, safe="")
+    url = f"mysql://{user}:{password}@{address}/{quote(settings.database_name, safe='')}"
+    return migrate(url, [SCHEMA["mariadb"], Path(__file__).parent / "schema"], "billing-migrate")
+
+
+async def web(service: Service, settings: WebSettings) -> None:
+    """The API."""
+    pool = await _pool(service, settings, size_max=16)
+    provider = await _provider(service, settings.provider_url, settings.provider_key)
+    outbox: Outbox[Connection] = Outbox(MariaDBDialect(), OUT_STREAM)
+    payments = Payments(pool, Changes(outbox), provider, outbox)
+    api = Api(pool, payments, settings.hold_token_keys)
+    server = HttpServer(
+        api.routes(),
+        title="TicketFlow billing",
+        version=VERSION,
+        host=settings.http_host,
+        port=settings.http_port,
+        admin_key=settings.admin_key,
+        health=service.health,
+    )
+    service.on_drain(lambda: server.drain(8), 9)
+    await server.start()
+
+
+async def listener(service: Service, settings: ListenerSettings) -> None:
+    """The feed from reservation, the relay to the bridge, and the workers."""
+    pool = await _pool(service, settings, size_max=16)
+    provider = await _provider(service, settings.provider_url, settings.provider_key)
+    dialect = MariaDBDialect()
+    outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
+    changes = Changes(outbox)
+    relay = Relay(
+        pool,
+        dialect,
+        stream=OUT_STREAM,
+        addresses=settings.bridge_feed,
+        owner=settings.instance,
+        ssl=_tls(settings, client_context),
+    )
+    outbox.wakes(relay.wake)
+    service.run_task("relay", relay.run)
+
+    wakes: list[asyncio.Event] = []
+    for name, worker in payment_workers(pool, Settlements(pool, changes, provider), outbox).items():
+        wake = asyncio.Event()
+        wakes.append(wake)
+        _repeat(service, name, worker, IDLE_S[name], wake)
+    _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S)
+    _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S)
+    _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)
+
+    def wake_all() -> None:
+        for wake in (relay.wake, *wakes):
+            wake.set()
+
+    feed = FeedServer(
+        Inbox(pool, dialect, stream=IN_STREAM, handlers=handlers(changes), committed=wake_all),
+        host=settings.feed_host,
+        port=settings.feed_port,
+        ssl=_tls(settings, server_context),
+        name=settings.instance,
+        expected_errors=(OSError, TimeoutError, Unavailable, Indefinite),
+    )
+    service.on_drain(lambda: feed.drain(3), 4)
+    server = HttpServer(
+        [],
+        title="TicketFlow billing, listener",
+        version=VERSION,
+        host=settings.http_host,
+        port=settings.http_port,
+        admin_key=None,
+        health=service.health,
+    )
+    service.on_drain(lambda: server.drain(1), 2)
+    await feed.start()
+    await server.start()
+
+
+async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) -> MariaDBPool:
+    pool = MariaDBPool(
+        settings.database_hosts,
+        settings.database_name,
+        settings.database_user,
+        settings.database_password,
+        name="billing",
+        size_min=2,
+        size_max=size_max,
+    )
+    service.on_drain(pool.close, 3)
+    service.health.add("database", pool.ping)
+    await pool.open()
+    return pool
+
+
+async def _provider(service: Service, url: str, key: str) -> SandboxProvider:
+    provider = SandboxProvider(url, key)
+    await provider.open()
+    service.on_drain(provider.close, 1)
+    return provider
+
+
+class _Worker(Protocol):
+    async def run_once(self) -> int: ...
+
+
+def _repeat(service: Service, name: str, worker: _Worker, idle_s: float, wake: asyncio.Event | None = None) -> None:
+    service.run_task(name, lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake))
+
+
+def _tls(settings: ListenerSettings, context: Callable[[Path, Path, Path], ssl.SSLContext]) -> ssl.SSLContext | None:
+    cert, key, ca = settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca
+    return None if cert is None or key is None or ca is None else context(cert, key, ca)

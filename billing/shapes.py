@@ -1,0 +1,69 @@
+"""The bodies of the API. Amounts in minor units of ``currency``; times RFC 3339, UTC."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+
+class PayBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``card_token``: the provider's token for the card; it is passed on and never kept."""
+
+    method: Literal["card"] = "card"
+    card_token: Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9_.:-]+$")]
+
+
+class LineView(msgspec.Struct, kw_only=True):
+    unit_id: str
+    tier: str
+    label: str
+    price_minor: int
+
+
+class PaymentView(msgspec.Struct, kw_only=True):
+    """``reason``: why it was declined, failed or voided."""
+
+    payment_id: str
+    state: str
+    method: str
+    amount_minor: int
+    currency: str
+    reason: str | None
+    started_at: datetime
+    changed_at: datetime
+
+
+class TicketView(msgspec.Struct, kw_only=True):
+    ticket_id: str
+    unit_id: str
+    tier: str
+    label: str
+
+
+class HistoryView(msgspec.Struct, kw_only=True):
+    """``code`` is stable; ``text`` is for people and may change."""
+
+    at: datetime
+    code: str
+    text: str
+    payment_id: str | None
+    reason: str | None
+
+
+class OrderView(msgspec.Struct, kw_only=True):
+    """``reason``: why it failed."""
+
+    order_id: str
+    state: Literal["PENDING", "CONFIRMED", "FAILED"]
+    event_id: str
+    event_name: str
+    buyer_id: str
+    total_minor: int
+    currency: str
+    lines: list[LineView]
+    placed_at: datetime
+    expires_at: datetime
+    reason: str | None
+    payments: list[PaymentView]
+    tickets: list[TicketView]
+    history: list[HistoryView]

@@ -1,0 +1,103 @@
+"""The bridge's end of the feed: every batch goes to RabbitMQ, and is acknowledged once the broker has confirmed it all.
+
+Laws of this file:
+- An event is acknowledged only after its confirm; until then this keeps trying, however long the broker is away. What
+  waits meanwhile is bounded by the feed's window, and the rest stays in the sender's outbox.
+- Publishes go out in the order of the feed, on one channel. After a failure the batch is published again from its first
+  unconfirmed event on: consumers see duplicates, and after a lost channel some events before an earlier one.
+- Nothing is stored: there is no watermark to tell, so the sender goes on after what it knows to be acknowledged.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from bridge import metrics
+from bridge.routing import route
+from ticketflow.events.topology import UNDECODABLE
+from ticketflow.feed import Backoff, Code, Hello, Peer, Position, Refusal
+from ticketflow.runtime.amqp import Broker, Outgoing
+from ticketflow.runtime.errors import Indefinite, RuntimeFault, Unavailable
+from ticketflow.runtime.log import get_logger
+
+STREAMS = frozenset({"billing"})
+
+log = get_logger("publisher")
+
+
+@dataclass(frozen=True)
+class _Fence:
+    epoch: int
+    fence: int
+
+
+class Publisher:
+    """A feed ``Receiver``."""
+
+    def __init__(self, broker: Broker, *, streams: Collection[str] = STREAMS) -> None:
+        self._broker = broker
+        self._streams = frozenset(streams)
+        self._fences: dict[str, _Fence] = {}  # since the process began: better than nothing, and nothing is stored
+        self.trouble: str | None = None  # why events cannot be published now
+
+    async def hello(self, hello: Hello, peer: Peer) -> Position:
+        """Takes the streams it was made for, from the newest holder of their lease."""
+        if hello.stream not in self._streams:
+            raise Refusal(Code.STREAM_UNKNOWN, f"this is a bridge for {', '.join(sorted(self._streams))}")
+        known = self._fences.get(hello.stream)
+        if known is not None and known.epoch == hello.epoch and hello.fence < known.fence:
+            raise Refusal(Code.FENCED, f"fence {hello.fence} is older than {known.fence}")
+        self._fences[hello.stream] = _Fence(hello.epoch, hello.fence)
+        log.info("bridge_stream_open", stream=hello.stream, epoch=hello.epoch, sender=hello.sender, peer=str(peer))
+        return Position(None, None)
+
+    async def apply(self, hello: Hello, first_seq: int, bodies: Sequence[bytes]) -> int:
+        """Returns the last seq of the batch, once the broker has confirmed every event of it."""
+        messages = [self._outgoing(hello, first_seq + index, body) for index, body in enumerate(bodies)]
+        backoff, confirmed = Backoff(), 0
+        with metrics.CONFIRM_SECONDS.time():
+            while True:
+                done, failure = await self._attempt(messages[confirmed:])
+                confirmed += done
+                if failure is None:
+                    break
+                if done:
+                    backoff.reset()
+                self._note_trouble(failure, first_seq + confirmed)
+                await asyncio.sleep(backoff.next())
+        if self.trouble is not None:
+            log.info("bridge_publishes_again", seq=first_seq)
+            self.trouble = None
+            metrics.STALLED.set(0)
+        return first_seq + len(bodies) - 1
+
+    async def check(self) -> None:
+        """Raises Unavailable, with the reason, while events cannot be published."""
+        if self.trouble is not None:
+            raise Unavailable(self.trouble)
+        await self._broker.session()
+
+    async def _attempt(self, messages: Sequence[Outgoing]) -> tuple[int, RuntimeFault | None]:
+        try:
+            session = await self._broker.session()
+            if self.trouble is not None:
+                await self._broker.declare()  # a queue or binding may be gone: that too makes publishes fail
+            published = await session.publish(messages)
+        except (Unavailable, Indefinite) as fault:
+            return 0, fault
+        metrics.PUBLISHED.inc(published.confirmed)
+        return published
+
+    def _outgoing(self, hello: Hello, seq: int, body: bytes) -> Outgoing:
+        exchange, routing_key, headers = route(body, stream=hello.stream, epoch=hello.epoch, seq=seq)
+        if routing_key == UNDECODABLE:
+            metrics.UNDECODABLE.inc()
+            log.error("bridge_event_undecodable", stream=hello.stream, seq=seq, reason=headers["reason"])
+        return Outgoing(exchange, routing_key, headers, body)
+
+    def _note_trouble(self, failure: RuntimeFault, seq: int) -> None:
+        metrics.RETRIES.labels(type(failure).__name__).inc()
+        if str(failure) != self.trouble:
+            log.warning("bridge_cannot_publish", seq=seq, error=str(failure))
+        self.trouble = str(failure)
+        metrics.STALLED.set(1)

@@ -1,0 +1,60 @@
+"""Wiring of the bridge: feed server -> publisher -> RabbitMQ, and a small HTTP face."""
+
+from functools import partial
+from ssl import SSLContext
+
+from bridge.publisher import Publisher
+from bridge.settings import BridgeSettings
+from ticketflow.events.topology import TOPOLOGY, Topology
+from ticketflow.feed import FeedServer, server_context
+from ticketflow.runtime.amqp import Broker
+from ticketflow.runtime.errors import RuntimeFault
+from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.service import Service
+from ticketflow.runtime.worker import loop
+
+FEED_DRAIN_S = 5.0  # what is not confirmed by then is sent again by the sender
+HTTP_DRAIN_S = 2.0
+KEEP_CONNECTED_S = 5.0
+
+
+async def serve(service: Service, settings: BridgeSettings, topology: Topology = TOPOLOGY) -> None:
+    """Builds the bridge; it listens whether RabbitMQ is there or not."""
+    broker = Broker(settings.amqp_url, topology, name=settings.instance)
+    publisher = Publisher(broker)
+    feed = FeedServer(
+        publisher,
+        host=settings.feed_host,
+        port=settings.feed_port,
+        ssl=_tls(settings),
+        name=settings.instance,
+        expected_errors=(OSError, TimeoutError, RuntimeFault),
+    )
+    http = HttpServer(
+        [],
+        title="TicketFlow bridge",
+        version="1",
+        host=settings.http_host,
+        port=settings.http_port,
+        admin_key=None,
+        health=service.health,
+    )
+    service.health.add("rabbitmq", publisher.check)
+    await http.start()
+    service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
+    service.on_drain(broker.close, 3)
+
+    async def keep_connected() -> int:
+        """Declares the topology at the start, and finds a lost session before the next event does."""
+        await broker.session()
+        return 0
+
+    service.run_task("keep-connected", lambda: loop("keep-connected", keep_connected, idle_s=KEEP_CONNECTED_S))
+    await feed.start()
+    service.on_drain(partial(feed.drain, FEED_DRAIN_S), FEED_DRAIN_S + 1)
+
+
+def _tls(settings: BridgeSettings) -> SSLContext | None:
+    if settings.feed_tls_cert is None or settings.feed_tls_key is None or settings.feed_tls_ca is None:
+        return None
+    return server_context(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)

@@ -1,0 +1,25 @@
+"""Settings of the bridge, from BRIDGE_*. A default stands where a wrong guess could do no harm."""
+
+from pathlib import Path
+
+import msgspec
+
+from ticketflow.runtime.settings import Secret
+
+
+class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    http_host: str = "127.0.0.1"
+    http_port: int
+    feed_host: str = "127.0.0.1"
+    feed_port: int
+    amqp_url: Secret  # several nodes: comma-separated
+    feed_tls_cert: Path | None = None
+    feed_tls_key: Path | None = None
+    feed_tls_ca: Path | None = None
+    instance: str = "bridge"
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
+        if any(given) and not all(given):
+            raise ValueError("set all of BRIDGE_FEED_TLS_CERT, BRIDGE_FEED_TLS_KEY and BRIDGE_FEED_TLS_CA, or none")

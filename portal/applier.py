@@ -1,0 +1,128 @@
+"""What a batch of messages does to the store: one transaction for many, exactly once in effect.
+
+Laws of this file:
+- ``apply`` returns when every message of the batch is durably applied, known from before, ignored or parked. Until then
+  none may be acknowledged.
+- Unavailable and Indefinite are never a message's fault: ``apply`` raises them, and the same batch may be given again,
+  however often; after a COMMIT without an answer the dedup keys tell what has happened.
+- When the transaction of many fails for another reason, each message gets one of its own, and ATTEMPTS of those; then
+  it is parked, and the others flow.
+- What commits together: dedup key, projection, and the command sale.settle in the outbox.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from portal import metrics, store
+from portal.projection import merge_all
+from portal.understanding import Fact, Ignored, parked, understand
+from ticketflow.delivery import Deduplicator, Outbox
+from ticketflow.runtime.amqp import Delivery
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.log import bind_correlation, get_logger
+from ticketflow.runtime.postgres import Connection, PostgresPool
+
+ATTEMPTS = 3
+ATTEMPT_PAUSE_S = 0.05
+KINDS_REMEMBERED_MAX = 100  # of ignored kinds, so that each is logged once
+MESSAGE_FAULTS = ("22", "23")  # SQLSTATE classes data exception and integrity violation: what the message says is wrong
+
+log = get_logger("applier")
+
+
+class Applier:
+    def __init__(self, pool: PostgresPool, deduplicator: Deduplicator[Connection], outbox: Outbox[Connection]) -> None:
+        self._pool = pool
+        self._deduplicator = deduplicator
+        self._outbox = outbox
+        self._ignored_kinds: set[str] = set()
+
+    async def apply(self, deliveries: Sequence[Delivery]) -> None:
+        """Settles all of ``deliveries``. Raises Unavailable or Indefinite: give the same again."""
+        with metrics.BATCH_SECONDS.time():
+            if len(deliveries) > 1:
+                try:
+                    await self._transact(deliveries)
+                    return
+                except Exception as error:
+                    _raise_store_fault(error)
+                    log.warning("batch_falls_back_to_singles", events=len(deliveries), error=_said(error))
+            for delivery in deliveries:
+                await self._apply_one(delivery)
+
+    async def _apply_one(self, delivery: Delivery) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._transact([delivery])
+                return
+            except Exception as error:
+                _raise_store_fault(error)
+                log.exception("event_failed", attempt=attempt, headers=dict(delivery.headers))
+                failure = error
+            await asyncio.sleep(ATTEMPT_PAUSE_S)
+        meaning = understand(delivery)
+        envelope = meaning.envelope if isinstance(meaning, Fact) else None
+        row = parked(delivery, envelope, "failed", _said(failure), ATTEMPTS)
+        async with self._pool.transaction() as conn:
+            await store.park(conn, [row])
+        self._tell_parked([row])
+
+    async def _transact(self, deliveries: Sequence[Delivery]) -> None:
+        meanings = [understand(delivery) for delivery in deliveries]
+        facts = {meaning.envelope.id: meaning for meaning in meanings if isinstance(meaning, Fact)}
+        aside = [meaning for meaning in meanings if isinstance(meaning, store.Parked)]
+        fresh: list[Fact] = []
+        if facts or aside:
+            async with self._pool.transaction() as conn:
+                # In one order, so that two consumers, during a change of the active one, cannot wait for each other.
+                new = await self._deduplicator.first_times(conn, sorted(facts))
+                fresh = [fact for event_id, fact in facts.items() if event_id in new]
+                await store.fold(conn, merge_all(fact.view for fact in fresh))
+                await self._outbox.stage(conn, [fact.command for fact in fresh if fact.command is not None])
+                await store.park(conn, aside)
+        self._tell(fresh, sum(isinstance(meaning, Fact) for meaning in meanings) - len(fresh))
+        self._tell_parked(aside)
+        self._tell_ignored([meaning for meaning in meanings if isinstance(meaning, Ignored)])
+        metrics.BATCH_EVENTS.observe(len(deliveries))
+
+    def _tell(self, fresh: Sequence[Fact], duplicates: int) -> None:
+        """What has been committed, for people and for the relay."""
+        metrics.DUPLICATES.inc(duplicates)
+        for fact in fresh:
+            event = fact.envelope
+            metrics.APPLIED.labels(event.kind).inc()
+            with bind_correlation(event.correlation_id, event.traceparent):
+                log.info("event_applied", kind=event.kind, event_id=event.id, order_id=fact.view.order_id)
+                if fact.command is not None:
+                    metrics.SETTLES.inc()
+                    log.info("sale_settle_staged", event_id=fact.command.id, order_id=fact.view.order_id)
+        if any(fact.command is not None for fact in fresh):
+            self._outbox.notify()
+
+    def _tell_parked(self, rows: Sequence[store.Parked]) -> None:
+        for row in rows:
+            metrics.PARKED.labels(row.reason).inc()
+            log.error("event_parked", reason=row.reason, kind=row.kind, event_id=row.event_id, detail=row.detail)
+
+    def _tell_ignored(self, ignored: Sequence[Ignored]) -> None:
+        for meaning in ignored:
+            metrics.IGNORED.inc()
+            if meaning.kind not in self._ignored_kinds and len(self._ignored_kinds) < KINDS_REMEMBERED_MAX:
+                self._ignored_kinds.add(meaning.kind)
+                log.info("kind_ignored", kind=meaning.kind)
+
+
+def _raise_store_fault(error: Exception) -> None:
+    """Raises when the store, its schema or our connection to it is at fault, and not what one message says."""
+    if isinstance(error, Unavailable | Indefinite):
+        raise error
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] not in MESSAGE_FAULTS:
+        raise Unavailable(_said(error)) from error
+    if isinstance(error, asyncpg.InterfaceError | OSError):
+        raise Unavailable(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,76 @@
+"""Wiring of the portal: consumer -> applier -> Postgres, relay -> reservation, and the buyers' API."""
+
+from functools import partial
+from pathlib import Path
+from ssl import SSLContext
+
+from portal.api import Api
+from portal.applier import Applier
+from portal.consumer import Consumer
+from portal.settings import DatabaseSettings, PortalSettings
+from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
+from ticketflow.delivery import SCHEMA, Deduplicator, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.events.topology import TOPOLOGY
+from ticketflow.feed import client_context
+from ticketflow.runtime.amqp import Broker
+from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.migrate import migrate as apply_migrations
+from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.service import Service
+from ticketflow.runtime.worker import loop
+
+STREAM_IN = "billing"  # whose events come by the queue; their dedup keys are recorded under this name
+STREAM_OUT = "portal"
+FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
+HTTP_DRAIN_S = 5.0
+RETENTION_EVERY_S = 600.0
+
+
+def migrate(settings: DatabaseSettings) -> int:
+    """Brings the schema up to date; how many files were applied. Raises Unavailable, MigrationError."""
+    return apply_migrations(settings.database_dsn, FOLDERS, "portal")
+
+
+async def serve(service: Service, settings: PortalSettings) -> None:
+    """Builds the portal; it serves whether its neighbours are there or not."""
+    pool = PostgresPool(settings.database_dsn, name="portal")
+    dialect = PostgresDialect()
+    outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
+    relay: Relay[Connection] = Relay(
+        pool,
+        dialect,
+        stream=STREAM_OUT,
+        addresses=settings.reservation_feed,
+        owner=settings.instance,
+        ssl=_tls(settings),
+    )
+    outbox.wakes(relay.wake)
+    broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance)
+    consumer = Consumer(broker, Applier(pool, Deduplicator(dialect, STREAM_IN), outbox), pool.ping)
+    http = HttpServer(
+        Api(pool).routes(),
+        title="TicketFlow portal",
+        version="1",
+        host=settings.http_host,
+        port=settings.http_port,
+        admin_key=settings.admin_key,
+        health=service.health,
+    )
+    service.health.add("postgres", pool.ping)
+    service.health.add("consumer", consumer.check)
+    service.health.add("relay", RelayCheck(relay).check)
+    await pool.open()
+    service.on_drain(pool.close, 3)
+    await http.start()
+    service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
+    service.run_task("consumer", consumer.run)
+    service.run_task("relay", relay.run)
+    purge = Retention(pool, dialect, streams=[STREAM_OUT]).run_once
+    service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S))
+    service.run_task("parked", lambda: loop("parked", ParkedCounter(pool).run_once, idle_s=COUNT_EVERY_S))
+
+
+def _tls(settings: PortalSettings) -> SSLContext | None:
+    if settings.feed_tls_cert is None or settings.feed_tls_key is None or settings.feed_tls_ca is None:
+        return None
+    return client_context(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)

@@ -1,0 +1,32 @@
+"""Settings of the portal, from PORTAL_*. A default stands where a wrong guess could do no harm."""
+
+from pathlib import Path
+
+import msgspec
+
+from ticketflow.runtime.address import Address
+from ticketflow.runtime.settings import Secret
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the migrations need."""
+
+    database_dsn: Secret
+    instance: str = "portal"
+    log_level: str = "info"
+
+
+class PortalSettings(DatabaseSettings, frozen=True, kw_only=True):
+    http_host: str = "127.0.0.1"
+    http_port: int
+    amqp_url: Secret  # several nodes: comma-separated
+    reservation_feed: tuple[Address, ...]
+    admin_key: Secret
+    feed_tls_cert: Path | None = None
+    feed_tls_key: Path | None = None
+    feed_tls_ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
+        if any(given) and not all(given):
+            raise ValueError("set all of PORTAL_FEED_TLS_CERT, PORTAL_FEED_TLS_KEY and PORTAL_FEED_TLS_CA, or none")

@@ -1,0 +1,79 @@
+"""What a message means to the portal: pure, before any transaction.
+
+Laws of this file:
+- Total: every message is exactly one of a Fact, Ignored or Parked. Nothing raises.
+- A kind that this version does not know, or that says nothing to a buyer, is ignored; it is no error.
+- Versions newer than ours are read as ours: fields are only ever added (see ticketflow.events).
+"""
+
+from dataclasses import dataclass
+
+from portal.projection import Sale, concerns, seen
+from portal.store import Parked, ParkReason
+from ticketflow.events import (
+    BadEvent,
+    Envelope,
+    PaymentAuthorized,
+    SaleSettle,
+    decode,
+    envelope_for,
+    is_id,
+    payload_of,
+)
+from ticketflow.runtime.amqp import Delivery
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An event to be applied: what it says of the sale, and the command that follows from it."""
+
+    envelope: Envelope
+    view: Sale
+    command: Envelope | None
+
+
+@dataclass(frozen=True)
+class Ignored:
+    kind: str
+
+
+def understand(delivery: Delivery) -> Fact | Ignored | Parked:
+    """The meaning of one message."""
+    try:
+        envelope = decode(delivery.body)
+    except BadEvent as error:
+        return parked(delivery, None, "undecodable", str(error))
+    try:
+        payload = payload_of(envelope)
+    except BadEvent as error:
+        return parked(delivery, envelope, "undecodable", str(error))
+    if payload is None or not concerns(payload):
+        return Ignored(envelope.kind)
+    view = seen(envelope, payload)
+    if not is_id(view.order_id):
+        return parked(delivery, envelope, "poison", "its order_id is no UUIDv7")
+    return Fact(envelope, view, _settle(envelope, payload) if isinstance(payload, PaymentAuthorized) else None)
+
+
+def parked(delivery: Delivery, envelope: Envelope | None, reason: ParkReason, detail: str, attempts: int = 0) -> Parked:
+    """The row under which a message is set aside."""
+    return Parked(
+        body=delivery.body,
+        event_id=None if envelope is None else envelope.id,
+        key="" if envelope is None else envelope.key,
+        kind=delivery.routing_key if envelope is None else envelope.kind,
+        headers=delivery.headers,
+        reason=reason,
+        detail=detail,
+        attempts=attempts,
+    )
+
+
+def _settle(envelope: Envelope, payment: PaymentAuthorized) -> Envelope:
+    """The sale is paid for: reservation shall make it sold, or say that it is lost."""
+    return envelope_for(
+        SaleSettle(hold_id=payment.order_id, payment_id=payment.payment_id, started_at_us=payment.started_at_us),
+        key=payment.order_id,
+        correlation_id=envelope.correlation_id,
+        traceparent=envelope.traceparent,
+    )

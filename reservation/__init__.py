@@ -1,0 +1,1 @@
+"""reservation: who has which seat. The source of truth about availability."""

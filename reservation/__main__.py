@@ -1,0 +1,43 @@
+"""``python -m reservation serve|migrate``."""
+
+import argparse
+import sys
+
+from reservation import service
+from reservation.settings import DatabaseSettings, ReservationSettings
+from ticketflow.runtime import log
+from ticketflow.runtime.errors import RuntimeFault, SettingsError
+from ticketflow.runtime.service import Exit, run
+from ticketflow.runtime.settings import load
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m reservation", description="Who has which seat.")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        default="serve",
+        choices=["serve", "migrate"],
+        help="serve: answer buyers and settle sales; migrate: bring the schema up to date, then end",
+    )
+    command = parser.parse_args().command
+    try:
+        settings = load(ReservationSettings if command == "serve" else DatabaseSettings, "RESERVATION")
+        log.configure("reservation", settings.instance, settings.log_level)
+    except (SettingsError, ValueError) as error:
+        print(f"reservation: {error}", file=sys.stderr)
+        return int(Exit.SETTINGS)
+    if isinstance(settings, ReservationSettings):
+        serve = settings
+        return run(lambda started: service.serve(started, serve), name="reservation", instance=serve.instance)
+    try:
+        applied = service.migrate(settings)
+    except RuntimeFault as error:
+        print(f"reservation: {error}", file=sys.stderr)
+        return int(Exit.FAILED)
+    print(f"reservation: {applied} migrations applied", file=sys.stderr)
+    return int(Exit.DRAINED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Wiring of the service, and nothing else."""
+
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from ssl import SSLContext
+
+from reservation.api_catalogue import CatalogueApi
+from reservation.api_holds import HoldsApi
+from reservation.settings import DatabaseSettings, ReservationSettings
+from reservation.store_holds import HoldStore
+from reservation.store_placing import Placing
+from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
+from ticketflow.delivery import SCHEMA, Inbox, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.events import SaleSettle
+from ticketflow.feed import FeedServer, client_context, server_context
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.http import HttpServer, Route
+from ticketflow.runtime.migrate import migrate as apply_migrations
+from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.service import Service
+from ticketflow.runtime.worker import loop
+
+STREAM_OUT = "reservation"
+STREAM_IN = "portal"
+FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
+# What two cores' Postgres works off without queueing inside; requests beyond wait here, for 2 s at most.
+BUYERS_CONNECTIONS = 8
+BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
+HTTP_DRAIN_S = 5.0
+FEED_DRAIN_S = 3.0
+
+
+def migrate(settings: DatabaseSettings) -> int:
+    """Brings the schema up to date; how many files were applied. Raises Unavailable, MigrationError."""
+    return apply_migrations(settings.database_dsn, FOLDERS, "reservation")
+
+
+def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: ReservationSettings) -> list[Route]:
+    """Every endpoint of the service."""
+    holds = HoldsApi(Placing(pool, outbox), HoldStore(pool, outbox), settings.hold_token_keys)
+    return [*holds.routes(), *CatalogueApi(pool).routes()]
+
+
+async def serve(service: Service, settings: ReservationSettings) -> None:
+    """Builds the service; it serves whether its neighbours are there or not."""
+    buyers = PostgresPool(settings.database_dsn, name="buyers", size_max=BUYERS_CONNECTIONS)
+    background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
+    dialect = PostgresDialect()
+    outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
+    server_tls, client_tls = _tls(settings)
+    relay: Relay[Connection] = Relay(
+        background,
+        dialect,
+        stream=STREAM_OUT,
+        addresses=settings.billing_feed,
+        owner=settings.instance,
+        ssl=client_tls,
+    )
+    outbox.wakes(relay.wake)
+    settle = HoldStore(background, outbox).settle
+    listener = FeedServer(
+        Inbox(background, dialect, stream=STREAM_IN, handlers={SaleSettle.kind: settle}, committed=outbox.notify),
+        host=settings.feed_host,
+        port=settings.feed_port,
+        ssl=server_tls,
+        name=settings.instance,
+        expected_errors=(Unavailable, Indefinite, OSError, TimeoutError),
+    )
+    http = HttpServer(
+        routes(buyers, outbox, settings),
+        title="TicketFlow reservation",
+        version=_version(),
+        host=settings.http_host,
+        port=settings.http_port,
+        admin_key=settings.admin_key,
+        health=service.health,
+    )
+    service.health.add("postgres", buyers.ping)
+    for pool in (buyers, background):
+        await pool.open()
+        service.on_drain(pool.close, 3.0)
+    await listener.start()
+    service.on_drain(partial(listener.drain, FEED_DRAIN_S), FEED_DRAIN_S + 1)
+    await http.start()
+    service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
+    retention = Retention(background, dialect, streams=[STREAM_OUT])
+    service.run_task("relay", relay.run)
+    for name, run_once, idle_s in (
+        ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
+        ("purger", Purger(background).run_once, PURGE_IDLE_S),
+        ("retention", retention.run_once, PURGE_IDLE_S),
+    ):
+        service.run_task(name, partial(loop, name, run_once, idle_s=idle_s))
+
+
+def _tls(settings: ReservationSettings) -> tuple[SSLContext | None, SSLContext | None]:
+    """As a receiver, as a sender."""
+    if settings.feed_tls_cert is None or settings.feed_tls_key is None or settings.feed_tls_ca is None:
+        return None, None
+    files = settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca
+    return server_context(*files), client_context(*files)
+
+
+def _version() -> str:
+    try:
+        return version("ticketflow")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,38 @@
+"""Settings of the service: RESERVATION_<NAME>, or RESERVATION_<NAME>_FILE for secrets."""
+
+from pathlib import Path
+
+import msgspec
+
+from ticketflow.runtime.address import Address
+from ticketflow.runtime.settings import Secret
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the migrations need."""
+
+    database_dsn: Secret  # postgresql://user:pass@host:port[,host:port]/db
+    instance: str = "reservation"  # unique among the replicas: it owns the relay's lease
+    log_level: str = "info"
+
+
+class ReservationSettings(DatabaseSettings, frozen=True, kw_only=True):
+    http_host: str = "127.0.0.1"
+    http_port: int
+    feed_host: str = "127.0.0.1"
+    feed_port: int  # listens for the stream "portal"
+    billing_feed: tuple[Address, ...]
+    admin_key: Secret
+    hold_token_keys: tuple[Secret, ...]  # shared with billing; the first signs, all verify
+    feed_tls_cert: Path | None = None
+    feed_tls_key: Path | None = None
+    feed_tls_ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.hold_token_keys:
+            raise ValueError("RESERVATION_HOLD_TOKEN_KEYS needs one key at least")
+        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
+        if any(given) and not all(given):
+            raise ValueError(
+                "set RESERVATION_FEED_TLS_CERT, RESERVATION_FEED_TLS_KEY, RESERVATION_FEED_TLS_CA, or none"
+            )

@@ -1,0 +1,136 @@
+"""The processes of the stack, as a table: each one's command, settings, and how to see that it is ready."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import tools
+from stack.ports import Ports
+from stack.servers.base import Server
+from stack.settings import ROOT
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process. ``priority`` orders stopping: the highest first, the same at once."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    directory: Path
+    priority: int
+    ports: Mapping[str, int]
+    user: str | None = None
+    stop_signal: str = "TERM"
+    stop_timeout_s: int = 20
+    ready_port: int | None = None  # a service's /readyz
+
+
+SERVERS, SERVICES, FRONT = 10, 20, 30
+
+
+def server_program(server: Server, priority: int = SERVERS) -> Program:
+    return Program(
+        name=server.name,
+        command=server.command(),
+        environment=server.environment(),
+        directory=server.home,
+        priority=priority,
+        ports=server.ports(),
+        user=server.user,
+        stop_signal=server.stop_signal,
+        stop_timeout_s=server.stop_timeout_s,
+    )
+
+
+@dataclass(frozen=True)
+class Service:
+    """A row of the table below. ``settings`` stand without their prefix; ``secrets`` are names of secret files."""
+
+    name: str
+    module: str
+    argument: str
+    http: int
+    settings: Mapping[str, object]
+    secrets: Mapping[str, str]
+    feed: int | None = None
+    migrates: bool = False  # one of each module does
+
+
+def services(ports: Ports, sandbox_state: Path) -> list[Service]:
+    """The table: name, module, arguments, HTTP port, settings, secrets."""
+    host = "127.0.0.1"
+    admin, tokens = {"ADMIN_KEY": "admin-key"}, {"HOLD_TOKEN_KEYS": "hold-token-key"}
+    provider, amqp = {"PROVIDER_KEY": "provider-key"}, {"AMQP_URL": "amqp-url"}
+
+    def feed(port: int) -> dict[str, object]:
+        return {"FEED_HOST": host, "FEED_PORT": port}
+
+    to_billing = {"BILLING_FEED": f"{host}:{ports.billing_feed}"}
+    to_bridge = {"BRIDGE_FEED": f"{host}:{ports.bridge_feed}"}
+    to_reservation = {"RESERVATION_FEED": ",".join(f"{host}:{port}" for port in ports.reservation_feed)}
+    reservation = {"DATABASE_DSN": "reservation-dsn", **admin, **tokens}
+    billing = {
+        "DATABASE_HOSTS": f"{host}:{ports.mariadb}",
+        "DATABASE_NAME": "billing",
+        "DATABASE_USER": "billing",
+        "PROVIDER_URL": f"http://{host}:{ports.sandbox}",
+        **to_bridge,
+        **feed(ports.billing_feed),
+    }
+    billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **admin, **tokens}
+    portal = {"DATABASE_DSN": "portal-dsn", **amqp, **admin}
+    replicas = [
+        Service(f"reservation-{n}", "reservation", "serve", http, to_billing | feed(port), reservation, port, n == 1)
+        for n, http, port in zip((1, 2), ports.reservation_http, ports.reservation_feed, strict=True)
+    ]
+    return [
+        Service("sandbox", "sandbox", "provider", ports.sandbox, {"STATE_PATH": sandbox_state}, provider),
+        *replicas,
+        Service("billing-web", "billing", "web", ports.billing_web, billing, billing_secrets, migrates=True),
+        Service(
+            "billing-listener",
+            "billing",
+            "listener",
+            ports.billing_listener,
+            billing,
+            billing_secrets,
+            ports.billing_feed,
+        ),
+        Service("bridge", "bridge", "serve", ports.bridge_http, feed(ports.bridge_feed), amqp, ports.bridge_feed),
+        Service("portal", "portal", "serve", ports.portal, to_reservation, portal, migrates=True),
+    ]
+
+
+def service_environment(service: Service, secrets: Path) -> dict[str, str]:
+    """The settings of a service as environment variables; secrets as paths."""
+    prefix = service.module.upper()
+    return {
+        "PATH": tools.search_path(),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONUNBUFFERED": "1",
+        f"{prefix}_INSTANCE": service.name,
+        f"{prefix}_LOG_LEVEL": "info",
+        f"{prefix}_HTTP_HOST": "127.0.0.1",
+        f"{prefix}_HTTP_PORT": str(service.http),
+        **{f"{prefix}_{name}": str(value) for name, value in service.settings.items()},
+        **{f"{prefix}_{name}_FILE": str(secrets / file) for name, file in service.secrets.items()},
+    }
+
+
+def service_program(service: Service, secrets: Path, code: str) -> Program:
+    """``code`` names the state of the code: a change of it is a change of the program, so that `up` restarts it."""
+    ports = {f"{service.name} http": service.http}
+    if service.feed is not None:
+        ports[f"{service.name} feed"] = service.feed
+    return Program(
+        name=service.name,
+        command=[sys.executable, "-m", service.module, service.argument],
+        environment=service_environment(service, secrets) | {"TICKETFLOW_CODE": code},
+        directory=ROOT,
+        priority=SERVICES,
+        ports=ports,
+        ready_port=service.http,
+    )

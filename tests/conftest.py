@@ -1,0 +1,22 @@
+"""Fixtures for every test, each in the module of tests/support that it belongs to; and who runs what in parallel."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+pytest_plugins = ["tests.support.servers", "tests.support.ring"]
+
+RING_TESTS = ("tests/integration/ring/", "tests/integration/stack/test_stack.py")
+
+
+class RingInOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests go to any worker, one by one; those that share the ring to one, and first: a second ring would cost more
+    than it saves. (xdist's own groups are lost on pytest 9.2, whose node ids they rewrite.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "ring" if nodeid.startswith(RING_TESTS) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RingInOneWorker:
+    return RingInOneWorker(config, log)

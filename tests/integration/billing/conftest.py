@@ -1,0 +1,50 @@
+"""Billing on a real MariaDB, with a real payment provider beside it; reservation is played by the test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from billing import service
+from billing.settings import DatabaseSettings
+from tests.integration.billing.world import World
+from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
+from tests.support.databases import Database
+from ticketflow.feed import Address
+from ticketflow.runtime.settings import Secret
+
+
+@pytest.fixture(scope="session")
+def provider_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderProcess]:
+    process = ProviderProcess(tmp_path_factory.mktemp("provider"))
+    process.start()
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+async def provider_ready(provider_process: ProviderProcess) -> ProviderProcess:
+    """The provider, up and without faults."""
+    await provider_process.ready()
+    async with provider_process.client() as bank:
+        await bank.delete("/v1/faults")
+    return provider_process
+
+
+@pytest.fixture
+async def billing_database(mariadb_database: Database) -> DatabaseSettings:
+    """A fresh database with billing's schema."""
+    settings = DatabaseSettings(
+        database_hosts=(Address.parse(mariadb_database.address),),
+        database_name=mariadb_database.name,
+        database_user=mariadb_database.user,
+        database_password=Secret(mariadb_database.password),
+    )
+    await asyncio.to_thread(service.run_migrations, settings)
+    return settings
+
+
+@pytest.fixture
+async def world(billing_database: DatabaseSettings, provider_ready: ProviderProcess) -> AsyncIterator[World]:
+    async with World.opened(billing_database, provider_ready.url, PROVIDER_KEY) as opened:
+        yield opened

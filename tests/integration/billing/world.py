@@ -1,0 +1,232 @@
+"""One billing: its API on a port, its workers on demand, and the events that a test feeds it."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from billing.api import Api
+from billing.changes import Changes
+from billing.handlers import handlers
+from billing.payments import Payments
+from billing.provider_sandbox import SandboxProvider
+from billing.settings import DatabaseSettings
+from billing.settlements import Settlements
+from billing.workers import payment_workers
+from tests.support.buyer import Answer
+from ticketflow.delivery import Inbox, MariaDBDialect, Outbox
+from ticketflow.events import (
+    EndReason,
+    Envelope,
+    HoldExpired,
+    HoldLine,
+    HoldLost,
+    HoldPlaced,
+    HoldReleased,
+    HoldSold,
+    Payload,
+    decode,
+    encode,
+    envelope_for,
+    hold_token,
+    new_id,
+    payload_of,
+)
+from ticketflow.feed import VERSION, Hello
+from ticketflow.runtime.health import Health
+from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.mariadb import MariaDBPool, execute, query
+
+TOKEN_KEY = "token-key"
+PRICE_MINOR = 2500
+
+
+def a_pool(settings: DatabaseSettings) -> MariaDBPool:
+    return MariaDBPool(
+        settings.database_hosts,
+        settings.database_name,
+        settings.database_user,
+        settings.database_password,
+        name="test",
+        size_min=0,
+        size_max=12,
+    )
+
+
+class World:
+    def __init__(self, settings: DatabaseSettings, pool: MariaDBPool, provider: SandboxProvider) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.provider = provider
+        self.outbox: Outbox[Any] = Outbox(MariaDBDialect(), "billing")
+        self.changes = Changes(self.outbox)
+        self.settlements = Settlements(pool, self.changes, provider)
+        self.payments = Payments(pool, self.changes, provider, self.outbox, wait_s=3)
+        self.workers = payment_workers(pool, self.settlements, self.outbox)
+        self.inbox = Inbox(pool, MariaDBDialect(), stream="reservation", handlers=handlers(self.changes), patience_s=5)
+        self.hello = Hello(VERSION, "reservation", 7, 1, 0, "test")
+        self._seq = 0
+        self.base = ""
+        self.http: aiohttp.ClientSession
+        self.bank: aiohttp.ClientSession
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, settings: DatabaseSettings, provider_url: str, provider_key: str) -> AsyncIterator["World"]:
+        pool = a_pool(settings)
+        await pool.open()
+        provider = SandboxProvider(provider_url, provider_key, timeout_s=1.5)
+        await provider.open()
+        world = cls(settings, pool, provider)
+        server = HttpServer(
+            Api(pool, world.payments, [TOKEN_KEY]).routes(),
+            title="t",
+            version="1",
+            host="127.0.0.1",
+            port=0,
+            admin_key=None,
+            health=Health(),
+        )
+        await server.start()
+        world.base = f"http://127.0.0.1:{server.port}"
+        await world.inbox.hello(world.hello, None)  # type: ignore[arg-type]
+        async with (
+            aiohttp.ClientSession() as world.http,
+            aiohttp.ClientSession(provider_url, headers={"Authorization": f"Bearer {provider_key}"}) as world.bank,
+        ):
+            yield world
+        await server.drain(2)
+        await provider.close()
+        await pool.close()
+
+    # -- reservation's part
+
+    async def feed(self, *envelopes: Envelope, again: bool = False) -> None:
+        """The next events of the stream; ``again``: each is sent once more under a later seq."""
+        for _ in range(2 if again else 1):
+            await self.inbox.apply(self.hello, self._seq + 1, [encode(envelope) for envelope in envelopes])
+            self._seq += len(envelopes)
+
+    async def placed(self, *, seats: int = 2, lasts_s: float = 60) -> "Sale":
+        sale = Sale(self, new_id(), seats, lasts_s)
+        await self.feed(sale.event(sale.hold))
+        return sale
+
+    # -- what can be asked
+
+    async def run(self, *names: str) -> int:
+        """One round of the named workers."""
+        return sum([await self.workers[name].run_once() for name in names])
+
+    async def rows(self, sql: str, *params: Any) -> list[dict[str, Any]]:
+        async with self.pool.acquire() as conn:
+            return await query(conn, sql, params)
+
+    async def staged(self, order_id: str) -> list[Payload]:
+        """What billing has told the other services about an order, in order."""
+        rows = await self.rows(
+            "SELECT body FROM delivery_outbox WHERE stream = 'billing' AND event_key = %s ORDER BY position", order_id
+        )
+        payloads = [payload_of(decode(row["body"])) for row in rows]
+        return [payload for payload in payloads if payload is not None]
+
+    async def fault(self, operation: str, kind: str, count: int = 1, delay_s: float = 0.0) -> None:
+        body = {"operation": operation, "kind": kind, "count": count, "delay_s": delay_s}
+        async with self.bank.post("/v1/faults", json=body) as response:
+            assert response.status == 201, await response.text()
+
+    async def age(self, payment_id: str, by_s: float = 30) -> None:
+        """Makes a payment older than it is, and due."""
+        async with self.pool.transaction() as conn:
+            await execute(
+                conn,
+                "UPDATE payments SET started_at = started_at - INTERVAL %s SECOND, due_at = UTC_TIMESTAMP(6)"
+                " WHERE payment_id = %s",
+                (by_s, payment_id),
+            )
+
+    async def at_bank(self, payment_id: str) -> list[dict[str, Any]]:
+        """The authorizations that the provider has under a payment."""
+        async with self.bank.get("/v1/authorizations", params={"reference": payment_id}) as response:
+            items: list[dict[str, Any]] = (await response.json())["items"]
+            return items
+
+
+class Sale:
+    """A hold that reservation has placed."""
+
+    def __init__(self, world: World, hold_id: str, seats: int, lasts_s: float) -> None:
+        now_us = time.time_ns() // 1000
+        self.world = world
+        self.hold_id = hold_id
+        self.hold = HoldPlaced(
+            hold_id=hold_id,
+            event_id=new_id(),
+            event_name="Evening",
+            buyer_id="buyer-1",
+            currency="EUR",
+            total_minor=seats * PRICE_MINOR,
+            lines=[
+                HoldLine(unit_id=new_id(), tier="stalls", label=f"A-{number}", price_minor=PRICE_MINOR)
+                for number in range(1, seats + 1)
+            ],
+            placed_at_us=now_us,
+            expires_at_us=now_us + int(lasts_s * 1e6),
+            grace_s=60,
+        )
+        self.headers = {"X-Hold-Token": hold_token.issue([TOKEN_KEY], hold_id)}
+
+    def event(self, payload: Payload) -> Envelope:
+        return envelope_for(payload, key=self.hold_id, correlation_id="c-1")
+
+    async def sold(self, payment_id: str, *, again: bool = False) -> None:
+        sold = HoldSold(hold_id=self.hold_id, payment_id=payment_id, sold_at_us=1)
+        await self.world.feed(self.event(sold), again=again)
+
+    async def lost(self, payment_id: str, reason: EndReason = "taken", *, again: bool = False) -> None:
+        lost = HoldLost(hold_id=self.hold_id, payment_id=payment_id, reason=reason)
+        await self.world.feed(self.event(lost), again=again)
+
+    async def released(self, *, again: bool = False) -> None:
+        await self.world.feed(self.event(HoldReleased(hold_id=self.hold_id)), again=again)
+
+    async def expired(self, *, again: bool = False) -> None:
+        await self.world.feed(self.event(HoldExpired(hold_id=self.hold_id)), again=again)
+
+    async def pay(
+        self, card: str = "tok_ok", *, key: str | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        body = {"method": "card", "card_token": card}
+        sent = (self.headers if headers is None else headers) | {"Idempotency-Key": key or new_id()}
+        url = f"{self.world.base}/api/v1/orders/{self.hold_id}/payments"
+        async with self.world.http.post(url, json=body, headers=sent) as response:
+            return Answer(response.status, await response.json(content_type=None), response.headers)
+
+    async def order(self) -> Any:
+        url = f"{self.world.base}/api/v1/orders/{self.hold_id}"
+        async with self.world.http.get(url, headers=self.headers) as response:
+            body = await response.json(content_type=None)
+            assert response.status == 200, body
+            return body
+
+    async def codes(self) -> list[str]:
+        return [entry["code"] for entry in (await self.order())["history"]]
+
+    async def has(self, code: str) -> bool:
+        """Whether the order's history says so."""
+        return code in await self.codes()
+
+    async def payment_states(self) -> list[str]:
+        return [payment["state"] for payment in (await self.order())["payments"]]
+
+    async def ends(self, state: str) -> None:
+        """Asserts how the order stands, and that the provider keeps its total if it is confirmed, else nothing."""
+        order = await self.order()
+        assert order["state"] == state, order
+        items = [item for p in order["payments"] for item in await self.world.at_bank(p["payment_id"])]
+        kept = sum(item["captured_minor"] - item["refunded_minor"] for item in items)
+        assert kept == (self.hold.total_minor if state == "CONFIRMED" else 0), items
+        assert [item for item in items if item["state"] == "authorized"] == []
+        assert len(order["tickets"]) == (len(self.hold.lines) if state == "CONFIRMED" else 0)

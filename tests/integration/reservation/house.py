@@ -1,0 +1,151 @@
+"""A replica of the service inside the test's process, and the database as the judge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import asyncpg
+
+from reservation.service import STREAM_OUT, routes
+from reservation.settings import ReservationSettings
+from reservation.store_holds import HoldStore
+from reservation.workers import Sweeper
+from tests.support.buyer import Shop
+from ticketflow.delivery import Outbox, PostgresDialect
+from ticketflow.events import Envelope, Payload, SaleSettle, decode, envelope_for, new_id, payload_of
+from ticketflow.feed import Address
+from ticketflow.runtime.health import Health
+from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.settings import Secret
+
+ADMIN_KEY = "test-admin-key"
+TOKEN_KEYS = (Secret("new-token-key"), Secret("old-token-key"))
+
+
+def settings_for(dsn: str, **others: object) -> ReservationSettings:
+    values: dict[str, object] = {
+        "database_dsn": Secret(dsn),
+        "http_port": 0,
+        "feed_port": 0,
+        "billing_feed": (Address("127.0.0.1", 1),),
+        "admin_key": Secret(ADMIN_KEY),
+        "hold_token_keys": TOKEN_KEYS,
+    }
+    return ReservationSettings(**(values | others))  # type: ignore[arg-type]
+
+
+@dataclass
+class Replica:
+    pool: PostgresPool
+    outbox: Outbox[Connection]
+    server: HttpServer
+    shop: Shop
+
+    @classmethod
+    async def start(cls, dsn: str, http: aiohttp.ClientSession) -> "Replica":
+        pool = PostgresPool(dsn, name="replica")
+        outbox: Outbox[Connection] = Outbox(PostgresDialect(), STREAM_OUT)
+        server = HttpServer(
+            routes(pool, outbox, settings_for(dsn)),
+            title="test",
+            version="1",
+            host="127.0.0.1",
+            port=0,
+            admin_key=ADMIN_KEY,
+            health=Health(),
+        )
+        await pool.open()
+        await server.start()
+        return cls(pool, outbox, server, Shop(http, f"http://127.0.0.1:{server.port}", ADMIN_KEY))
+
+    async def stop(self) -> None:
+        await self.server.drain(2)
+        await self.pool.close(2)
+
+    @property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.pool, self.outbox)
+
+    async def settle(self, hold_id: str, payment_id: str | None = None) -> str:
+        """As the inbox does it, in a transaction of its own; the payment's id."""
+        payment_id = payment_id or new_id()
+        command = SaleSettle(hold_id=hold_id, payment_id=payment_id, started_at_us=1)
+        async with self.pool.transaction() as conn:
+            await HoldStore(self.pool, self.outbox).settle(
+                conn, envelope_for(command, key=hold_id, correlation_id="test")
+            )
+        return payment_id
+
+
+@dataclass
+class Truth:
+    conn: Connection
+
+    @classmethod
+    async def connect(cls, dsn: str) -> "Truth":
+        return cls(await asyncpg.connect(dsn))
+
+    async def close(self) -> None:
+        await self.conn.close()
+
+    async def events_of(self, hold_id: str) -> list[Payload]:
+        """What was staged about a hold, in order."""
+        return [payload for payload in map(payload_of, await self.envelopes_of(hold_id)) if payload is not None]
+
+    async def envelopes_of(self, hold_id: str) -> list[Envelope]:
+        rows = await self.conn.fetch("SELECT body FROM delivery_outbox WHERE event_key = $1 ORDER BY position", hold_id)
+        return [decode(row["body"]) for row in rows]
+
+    async def kinds_of(self, hold_id: str) -> list[str]:
+        return [payload.kind for payload in await self.events_of(hold_id)]
+
+    async def states(self, event_id: str) -> list[tuple[str, int]]:
+        """(stored state, how many places), sorted."""
+        rows = await self.conn.fetch(
+            "SELECT state, count(*) FROM units WHERE event_id = $1 GROUP BY state ORDER BY state", event_id
+        )
+        return [(row["state"], row["count"]) for row in rows]
+
+    async def owners(self, event_id: str) -> dict[str, str | None]:
+        """Owner of each place."""
+        rows = await self.conn.fetch("SELECT unit_id::text, hold_id::text FROM units WHERE event_id = $1", event_id)
+        return {row["unit_id"]: row["hold_id"] for row in rows}
+
+    async def let_pass(self, hold_id: str, seconds: float) -> None:
+        """Time passes for one hold: all its times move back."""
+        await self.conn.execute(
+            """
+            UPDATE holds SET placed_at = placed_at - make_interval(secs => $2),
+                             expires_at = expires_at - make_interval(secs => $2),
+                             held_until = held_until - make_interval(secs => $2)
+             WHERE hold_id = $1
+            """,
+            hold_id,
+            seconds,
+        )
+        await self.conn.execute(
+            """
+            UPDATE units SET held_until = held_until - make_interval(secs => $2) WHERE hold_id = $1 AND state = 'held'
+            """,
+            hold_id,
+            seconds,
+        )
+
+    async def check(self, event_ids: Sequence[str]) -> None:
+        """What must hold at every moment: the owner of a place has a line for it, and agrees on what it is."""
+        wrong = await self.conn.fetch(
+            """
+            SELECT u.unit_id, u.state, u.hold_id, h.state AS hold_state
+              FROM units AS u
+              LEFT JOIN holds AS h USING (hold_id)
+              LEFT JOIN hold_units AS l ON l.hold_id = u.hold_id AND l.unit_id = u.unit_id
+             WHERE u.event_id = ANY ($1::uuid[]) AND u.state <> 'free'
+               AND (h.hold_id IS NULL OR l.hold_id IS NULL
+                    OR (u.state = 'sold') <> (h.state = 'SOLD') OR (u.state = 'held') <> (h.state = 'HELD')
+                    OR l.sold <> (u.state = 'sold')
+                    OR u.held_until IS DISTINCT FROM CASE u.state WHEN 'held' THEN h.held_until END)
+            """,
+            event_ids,
+        )
+        assert wrong == []

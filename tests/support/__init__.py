@@ -1,0 +1,1 @@
+"""What tests stand on: real servers on free ports, and waiting without sleeping blindly."""

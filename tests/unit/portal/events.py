@@ -1,0 +1,92 @@
+"""Events of one sale, as billing sends them."""
+
+from ticketflow.events import (
+    Envelope,
+    HoldLine,
+    OrderConfirmed,
+    OrderFailed,
+    OrderPending,
+    Payload,
+    PaymentAuthorized,
+    PaymentDeclined,
+    PaymentVoided,
+    Ticket,
+    TicketIssued,
+    envelope_for,
+    new_id,
+)
+
+NOON_US = 1_795_000_000_000_000
+
+
+class SaleEvents:
+    """Each method makes one event of the sale, a second after the one before."""
+
+    def __init__(self, buyer_id: str = "ann", places: int = 2) -> None:
+        self.order_id = new_id()
+        self.event_id = new_id()
+        self.payment_id = new_id()
+        self.buyer_id = buyer_id
+        self.units = [new_id() for _ in range(places)]
+        self.tickets = [
+            Ticket(ticket_id=new_id(), unit_id=unit, tier="stalls", label=f"A-{n}")
+            for n, unit in enumerate(self.units, start=1)
+        ]
+        self._now_us = NOON_US
+
+    def _event(self, payload: Payload) -> Envelope:
+        self._now_us += 1_000_000
+        return envelope_for(payload, key=self.order_id, correlation_id=f"walk-{self.buyer_id}", now_us=self._now_us)
+
+    def pending(self) -> Envelope:
+        lines = [HoldLine(unit_id=unit, tier="stalls", label="A", price_minor=1250) for unit in self.units]
+        return self._event(
+            OrderPending(
+                order_id=self.order_id,
+                event_id=self.event_id,
+                event_name="Aida",
+                buyer_id=self.buyer_id,
+                currency="EUR",
+                total_minor=1250 * len(lines),
+                lines=lines,
+                expires_at_us=NOON_US + 300_000_000,
+            )
+        )
+
+    def authorized(self) -> Envelope:
+        return self._event(
+            PaymentAuthorized(
+                order_id=self.order_id,
+                payment_id=self.payment_id,
+                buyer_id=self.buyer_id,
+                amount_minor=1250 * len(self.units),
+                currency="EUR",
+                started_at_us=NOON_US,
+            )
+        )
+
+    def declined(self) -> Envelope:
+        return self._event(PaymentDeclined(order_id=self.order_id, payment_id=new_id(), reason="insufficient"))
+
+    def voided(self) -> Envelope:
+        return self._event(PaymentVoided(order_id=self.order_id, payment_id=self.payment_id, reason="taken"))
+
+    def issued(self) -> Envelope:
+        return self._event(TicketIssued(order_id=self.order_id, buyer_id=self.buyer_id, tickets=self.tickets))
+
+    def confirmed(self) -> Envelope:
+        return self._event(
+            OrderConfirmed(
+                order_id=self.order_id,
+                payment_id=self.payment_id,
+                captured_minor=1250 * len(self.units),
+                currency="EUR",
+            )
+        )
+
+    def failed(self) -> Envelope:
+        return self._event(OrderFailed(order_id=self.order_id, reason="expired"))
+
+    def sold(self) -> list[Envelope]:
+        """A sale that goes well."""
+        return [self.pending(), self.authorized(), self.issued(), self.confirmed()]

@@ -1,0 +1,99 @@
+"""Every message means exactly one thing."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.store import Parked
+from portal.understanding import Fact, Ignored, understand
+from tests.unit.portal.events import SaleEvents
+from ticketflow.events import Envelope, SaleSettle, encode, payload_of
+from ticketflow.runtime.amqp import Delivery
+
+
+def a_message(body: bytes, routing_key: str = "some.kind") -> Delivery:
+    return Delivery(tag=1, routing_key=routing_key, headers={"seq": 7}, body=body, redelivered=False)
+
+
+def meaning_of(envelope: Envelope) -> Fact | Ignored | Parked:
+    return understand(a_message(encode(envelope)))
+
+
+def with_payload(envelope: Envelope, **changes: object) -> Envelope:
+    fields = msgspec.msgpack.decode(envelope.payload) | changes
+    return msgspec.structs.replace(envelope, payload=msgspec.Raw(msgspec.msgpack.encode(fields)))
+
+
+def test_an_event_of_a_sale_is_a_fact() -> None:
+    events = SaleEvents()
+    pending = events.pending()
+
+    fact = meaning_of(pending)
+
+    assert isinstance(fact, Fact)
+    assert (fact.envelope, fact.view.order_id, fact.command) == (pending, events.order_id, None)
+
+
+def test_a_paid_sale_asks_reservation_to_settle() -> None:
+    events = SaleEvents()
+    authorized = events.authorized()
+
+    fact = meaning_of(authorized)
+
+    assert isinstance(fact, Fact)
+    command = fact.command
+    assert command is not None
+    assert (command.kind, command.key, command.correlation_id) == ("sale.settle", events.order_id, "walk-ann")
+    assert payload_of(command) == SaleSettle(
+        hold_id=events.order_id, payment_id=events.payment_id, started_at_us=1_795_000_000_000_000
+    )
+    assert command.id != authorized.id
+
+
+def test_kinds_of_the_future_and_of_others_are_ignored() -> None:
+    pending = SaleEvents().pending()
+
+    assert meaning_of(msgspec.structs.replace(pending, kind="seat.upgraded", version=3)) == Ignored("seat.upgraded")
+    assert meaning_of(
+        msgspec.structs.replace(
+            pending,
+            kind="sale.settle",
+            payload=msgspec.Raw(msgspec.msgpack.encode({"hold_id": "a", "payment_id": "b", "started_at_us": 1})),
+        )
+    ) == Ignored("sale.settle")
+
+
+def test_a_newer_version_is_read_as_ours() -> None:
+    newer = msgspec.structs.replace(with_payload(SaleEvents().pending(), colour="red"), version=9)
+
+    assert isinstance(meaning_of(newer), Fact)
+
+
+def test_a_payload_of_the_wrong_shape_is_parked_under_its_id() -> None:
+    broken = with_payload(SaleEvents().pending(), total_minor="a lot")
+
+    parked = meaning_of(broken)
+
+    assert isinstance(parked, Parked)
+    assert (parked.reason, parked.event_id, parked.key, parked.kind) == (
+        "undecodable",
+        broken.id,
+        broken.key,
+        "order.pending",
+    )
+    assert "total_minor" in parked.detail
+
+
+def test_an_order_id_that_is_none_is_poison() -> None:
+    parked = meaning_of(with_payload(SaleEvents().pending(), order_id="42"))
+
+    assert isinstance(parked, Parked)
+    assert parked.reason == "poison"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_mean_something(body: bytes) -> None:
+    meaning = understand(a_message(body, "undecodable"))
+
+    assert isinstance(meaning, Parked)
+    assert (meaning.body, meaning.kind, meaning.headers) == (body, "undecodable", {"seq": 7})

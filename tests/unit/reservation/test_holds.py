@@ -1,0 +1,105 @@
+"""The rules of holds, as the table that stands in holds.py."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reservation.holds import RULES, Facts, Moment, Place, State, Verdict, can_be_taken, settle
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+OURS, OTHERS, PAYMENT = "hold-ours", "hold-others", "payment-1"
+
+
+def facts(state: State, *, left_s: int, grace_s: int = 60, payment_id: str | None = None) -> Facts:
+    expires_at = NOW + left_s * SECOND
+    return Facts(state, expires_at, expires_at + grace_s * SECOND, payment_id, NOW)
+
+
+def test_the_table_is_whole() -> None:
+    assert set(RULES) == {(state, moment) for state in State for moment in Moment}
+
+
+@pytest.mark.parametrize(
+    ("left_s", "grace_s", "moment"),
+    [
+        (1, 60, Moment.IN_TIME),
+        (0, 60, Moment.IN_GRACE),
+        (-59, 60, Moment.IN_GRACE),
+        (-60, 60, Moment.OVER),
+        (0, 0, Moment.OVER),
+    ],
+)
+def test_a_moment_begins_when_the_one_before_ends(left_s: int, grace_s: int, moment: Moment) -> None:
+    assert facts(State.HELD, left_s=left_s, grace_s=grace_s).moment is moment
+
+
+@pytest.mark.parametrize(
+    ("state", "left_s", "shown"),
+    [
+        (State.HELD, 1, State.HELD),
+        (State.HELD, 0, State.EXPIRED),
+        (State.HELD, -100, State.EXPIRED),
+        (State.RELEASED, -100, State.RELEASED),
+        (State.SOLD, -100, State.SOLD),
+        (State.EXPIRED, -100, State.EXPIRED),
+    ],
+)
+def test_the_buyer_sees_an_expired_hold_from_its_time_on(state: State, left_s: int, shown: State) -> None:
+    assert facts(state, left_s=left_s).shown is shown
+
+
+def test_only_a_hold_in_time_is_released() -> None:
+    releases = {key: rule.release for key, rule in RULES.items() if key[0] is State.HELD}
+    assert releases == {
+        (State.HELD, Moment.IN_TIME): Verdict.RELEASE,
+        (State.HELD, Moment.IN_GRACE): Verdict.REFUSE_EXPIRED,
+        (State.HELD, Moment.OVER): Verdict.REFUSE_EXPIRED,
+    }
+    assert all(rule.release is Verdict.NOTHING for key, rule in RULES.items() if key[0] is State.RELEASED)
+
+
+def test_only_a_hold_that_is_over_expires() -> None:
+    assert [key for key, rule in RULES.items() if rule.expire is Verdict.EXPIRE] == [(State.HELD, Moment.OVER)]
+
+
+FREE = Place("free", None, None)
+OWN = Place("held", OURS, NOW)
+TAKEN = Place("held", OTHERS, NOW + SECOND)
+TAKEN_AND_OVER = Place("held", OTHERS, NOW)
+SOLD = Place("sold", OTHERS, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "answer"), [(FREE, True), (OWN, True), (TAKEN_AND_OVER, True), (TAKEN, False), (SOLD, False)]
+)
+def test_a_place_is_free_by_the_clock(place: Place, answer: bool) -> None:
+    assert can_be_taken(place, NOW) is answer
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.EXPIRED])
+@pytest.mark.parametrize(
+    ("places", "verdict"),
+    [
+        ([OWN, OWN], Verdict.SELL),
+        ([OWN, FREE], Verdict.SELL),
+        ([FREE, TAKEN_AND_OVER], Verdict.SELL),
+        ([OWN, TAKEN], Verdict.LOSE_TAKEN),
+        ([OWN, SOLD], Verdict.LOSE_TAKEN),
+    ],
+)
+def test_money_gets_the_seats_while_they_are_to_be_had(state: State, places: list[Place], verdict: Verdict) -> None:
+    assert settle(OURS, facts(state, left_s=-100), PAYMENT, places) is verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "payment_id", "verdict"),
+    [
+        (State.RELEASED, None, Verdict.LOSE_RELEASED),
+        (State.SOLD, PAYMENT, Verdict.NOTHING),
+        (State.SOLD, "payment-2", Verdict.LOSE_TAKEN),
+    ],
+)
+def test_what_is_final_stays(state: State, payment_id: str | None, verdict: Verdict) -> None:
+    own = Place("sold", OURS, None) if state is State.SOLD else FREE
+    assert settle(OURS, facts(state, left_s=-100, payment_id=payment_id), PAYMENT, [own]) is verdict

@@ -1,0 +1,53 @@
+"""Delivery: one way to move a fact from one store to the next, at least once on the wire, exactly once in effect.
+
+Laws of this package:
+- outbox -> relay -> feed -> inbox. The logic is written once; all SQL is behind ``Dialect``, twice, side by side.
+- Staging and effects live in the caller's transaction. Relay and inbox own their transactions; nothing else commits.
+- It imports events, feed and runtime, and no service.
+"""
+
+from pathlib import Path
+
+from ticketflow.delivery.application import Handler
+from ticketflow.delivery.dedup import Deduplicator
+from ticketflow.delivery.dialect import Backlog, Dialect, Pool
+from ticketflow.delivery.errors import (
+    DeliveryFault,
+    LeaseLost,
+    Poison,
+    RewindImpossible,
+    StreamFault,
+    StreamHistoryLost,
+)
+from ticketflow.delivery.inbox import Inbox
+from ticketflow.delivery.mariadb import MariaDBDialect
+from ticketflow.delivery.outbox import Outbox
+from ticketflow.delivery.postgres import PostgresDialect
+from ticketflow.delivery.relay import Relay
+from ticketflow.delivery.retention import Retention
+from ticketflow.delivery.stats import backlog
+
+SCHEMA = {name: Path(__file__).parent / "schema" / name for name in ("postgres", "mariadb")}
+"""The folder of migrations for each store, to be applied next to the service's own."""
+
+__all__ = [
+    "SCHEMA",
+    "Backlog",
+    "Deduplicator",
+    "DeliveryFault",
+    "Dialect",
+    "Handler",
+    "Inbox",
+    "LeaseLost",
+    "MariaDBDialect",
+    "Outbox",
+    "Poison",
+    "Pool",
+    "PostgresDialect",
+    "Relay",
+    "Retention",
+    "RewindImpossible",
+    "StreamFault",
+    "StreamHistoryLost",
+    "backlog",
+]

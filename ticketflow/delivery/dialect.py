@@ -1,0 +1,214 @@
+"""What delivery asks of a store. All of its SQL is behind these names: once for Postgres, once for MariaDB.
+
+Laws:
+- Every method runs in the caller's transaction and never commits. READ COMMITTED is assumed.
+- Time is the database's clock; a duration is in seconds.
+- Locks are taken in one order: lease row, stream row, outbox rows; inbox stream row, then the handlers' own rows.
+- A method that writes under a condition says whether it did; it never reads a value to write it back.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+ConnT = TypeVar("ConnT")
+ConnInT = TypeVar("ConnInT", contravariant=True)
+ConnOutT = TypeVar("ConnOutT", covariant=True)
+
+ParkReason = Literal["poison", "undecodable", "failed", "behind"]
+
+
+class StagedRow(NamedTuple):
+    """An event on its way into the outbox."""
+
+    event_id: str
+    key: str
+    kind: str
+    body: bytes
+
+
+class OutboxRow(NamedTuple):
+    """A stamped event, as it goes over the wire."""
+
+    seq: int
+    body: bytes
+
+
+class StreamState(NamedTuple):
+    """The sending end of a stream."""
+
+    epoch: int
+    last_seq: int
+    acked_seq: int
+
+
+class InboxState(NamedTuple):
+    """The receiving end of a stream."""
+
+    epoch: int
+    watermark: int
+    fence: int
+
+
+class ParkedRow(NamedTuple):
+    """An event that is set aside. ``event_id`` is None, and key and kind are empty, when the body is no event."""
+
+    seq: int
+    event_id: str | None
+    key: str
+    kind: str
+    body: bytes
+    reason: ParkReason
+    detail: str
+    attempts: int
+
+
+class Backlog(NamedTuple):
+    """What a stream has not delivered yet: how many events, and how long the oldest of them has waited."""
+
+    unacked: int
+    oldest_age_s: float
+    last_seq: int
+    acked_seq: int
+
+
+class Pool(Protocol[ConnOutT]):
+    """The part of runtime's pools that delivery uses; they turn driver errors into Unavailable and Indefinite."""
+
+    def transaction(self) -> AbstractAsyncContextManager[ConnOutT]: ...
+
+    def acquire(self) -> AbstractAsyncContextManager[ConnOutT]: ...  # each statement commits by itself
+
+
+class Dialect(Protocol[ConnInT]):
+    """The named statements. See postgres.py and mariadb.py, which stand side by side."""
+
+    name: str
+    announces: bool  # whether ``announce`` reaches the relays of other processes
+
+    # -- outbox
+
+    async def stage(self, conn: ConnInT, stream: str, rows: Sequence[StagedRow]) -> None:
+        """Insert ``rows`` in this order, unstamped."""
+        ...
+
+    async def has_unstamped(self, conn: ConnInT, stream: str) -> bool:
+        """Whether committed rows wait for their seq."""
+        ...
+
+    async def stamp(self, conn: ConnInT, stream: str, after_seq: int, rows_max: int) -> int:
+        """Give ``after_seq + 1, ...`` to committed unstamped rows, in order of position; how many. Needs the lock of
+        the stream."""
+        ...
+
+    async def read(self, conn: ConnInT, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
+        """Stamped rows after ``after_seq``, up to and with ``upto_seq``, in order of seq. Bounded at both ends, so
+        that no plan of the store can make it depend on the backlog."""
+        ...
+
+    async def oldest_rows(self, conn: ConnInT, stream: str, age_s: float, rows_max: int) -> list[tuple[int, bool]]:
+        """The first stamped rows still kept, in order of seq: (seq, whether older than ``age_s``)."""
+        ...
+
+    async def purge_outbox(self, conn: ConnInT, stream: str, upto_seq: int) -> int:
+        """Delete stamped rows up to and with ``upto_seq``; how many."""
+        ...
+
+    # -- stream, sending end
+
+    async def ensure_stream(self, conn: ConnInT, stream: str) -> None:
+        """Make the stream's row unless it is there; its epoch is the clock's microseconds, so that a new history never
+        repeats an old one's."""
+        ...
+
+    async def stream_state(self, conn: ConnInT, stream: str) -> StreamState | None: ...
+
+    async def lock_stream(self, conn: ConnInT, stream: str) -> StreamState:
+        """The state, locked until the transaction ends."""
+        ...
+
+    async def advance_stream(self, conn: ConnInT, stream: str, from_seq: int, to_seq: int) -> bool:
+        """Move last_seq, if it still is ``from_seq``."""
+        ...
+
+    async def ack_stream(self, conn: ConnInT, stream: str, seq: int) -> bool:
+        """Move acked_seq forward to ``seq``, if it is behind it and ``seq`` has been stamped."""
+        ...
+
+    async def rewind_stream(self, conn: ConnInT, stream: str, seq: int) -> bool:
+        """Move acked_seq back to ``seq``, if it is beyond it."""
+        ...
+
+    # -- lease
+
+    async def acquire_lease(self, conn: ConnInT, name: str, owner: str, ttl_s: float, takeover: bool) -> int | None:
+        """The new token if the lease was free or run out (or, with ``takeover``, is the owner's own), else None."""
+        ...
+
+    async def renew_lease(self, conn: ConnInT, name: str, token: int, ttl_s: float) -> bool:
+        """Extend the lease if it is still this token's; it may have run out, as long as nobody else took it."""
+        ...
+
+    async def release_lease(self, conn: ConnInT, name: str, token: int) -> bool:
+        """Let the lease run out now, if it is this token's."""
+        ...
+
+    async def hold_lease(self, conn: ConnInT, name: str, token: int) -> bool:
+        """Whether the token's lease stands; if so, its row is locked: it stays so until this transaction ends."""
+        ...
+
+    # -- inbox
+
+    async def lock_inbox(self, conn: ConnInT, stream: str) -> InboxState | None:
+        """The receiving end's state, locked until the transaction ends; None when nothing was ever received."""
+        ...
+
+    async def ensure_inbox(self, conn: ConnInT, stream: str, epoch: int, fence: int) -> None:
+        """Make the receiving end's row with watermark 0, unless it is there."""
+        ...
+
+    async def adopt_sender(self, conn: ConnInT, stream: str, epoch: int, fence: int) -> None:
+        """Remember the sender's epoch and fence. Needs the inbox's lock."""
+        ...
+
+    async def advance_inbox(self, conn: ConnInT, stream: str, from_seq: int, to_seq: int) -> bool:
+        """Move the watermark, if it still is ``from_seq``."""
+        ...
+
+    async def record(self, conn: ConnInT, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
+        """Record dedup keys as (event_id, seq); those that were not recorded before, by any stream. Raises runtime's
+        Retryable when another transaction recorded one of them meanwhile."""
+        ...
+
+    async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
+        """Delete dedup keys older than ``age_s``; how many."""
+        ...
+
+    # -- parked
+
+    async def park(self, conn: ConnInT, stream: str, epoch: int, rows: Sequence[ParkedRow]) -> None: ...
+
+    async def parked_keys(self, conn: ConnInT, stream: str, keys: Sequence[str]) -> set[str]:
+        """Which of ``keys`` have events parked."""
+        ...
+
+    async def parked_count(self, conn: ConnInT, stream: str) -> int: ...
+
+    # -- watching
+
+    async def backlog(self, conn: ConnInT, stream: str) -> Backlog: ...
+
+    async def announce(self, conn: ConnInT, stream: str) -> None:
+        """Have whoever is ``listening`` called, where the store can tell."""
+        ...
+
+    def listening(
+        self, pool: Pool[ConnInT], stream: str, wake: Callable[[], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """While entered, ``wake`` is called when the stream is announced; does nothing in a store that cannot
+        tell."""
+        ...
+
+    def is_store_fault(self, error: Exception) -> bool:
+        """Whether a driver's error is about the store (connection, time-out, conflict), not about the statement."""
+        ...

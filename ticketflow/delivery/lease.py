@@ -1,0 +1,111 @@
+"""The timed right to relay a stream, seen from the one who holds or wants it.
+
+Laws:
+- The database's clock decides who holds a lease; this side only ever believes less: its own deadline is counted on
+  the monotonic clock from *before* a request was sent, and ends ``SAFETY`` of the ttl early.
+- The token grows with every acquisition. Whatever is written under the lease checks it in the same transaction, and the
+  receiver checks it in HELLO: a holder that slept past its deadline can do nothing that counts.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Generic, NoReturn
+
+from ticketflow.delivery import jitter
+from ticketflow.delivery.dialect import ConnT, Dialect, Pool
+from ticketflow.delivery.errors import LeaseLost
+from ticketflow.runtime.errors import Indefinite, Unavailable
+
+SAFETY = 0.2  # the part of the ttl left unused: drift of clocks, and the time a send takes to leave this process
+RENEWALS_PER_TTL = 3  # two may fail
+RETRY_S = 0.1  # between attempts to renew while the store is away
+RELEASE_TIMEOUT_S = 1.0  # a courtesy to the next holder, who else waits for the ttl
+
+
+class Lease(Generic[ConnT]):
+    """One contender for the lease ``name``."""
+
+    def __init__(
+        self,
+        pool: Pool[ConnT],
+        dialect: Dialect[ConnT],
+        *,
+        name: str,
+        owner: str,
+        ttl_s: float,
+        clock: Callable[[], float] = time.monotonic,  # not the loop's: uvloop's stands still during a pause
+    ) -> None:
+        self.name = name
+        self.owner = owner
+        self.ttl_s = ttl_s
+        self.token = 0  # of the last acquisition
+        self._pool = pool
+        self._dialect = dialect
+        self._clock = clock
+        self._until = float("-inf")
+        # A process that restarts under its old name need not wait for its own old lease. Only once: two processes that
+        # were given one name by mistake must not take it from each other for ever.
+        self._takeover = True
+
+    @property
+    def left_s(self) -> float:
+        """How long the lease may still be relied on; 0 or less when it may not."""
+        return self._until - self._clock()
+
+    async def acquire(self) -> bool:
+        """One attempt. Raises Unavailable or Indefinite."""
+        asked_at = self._clock()
+        async with self._pool.transaction() as conn:
+            token = await self._dialect.acquire_lease(conn, self.name, self.owner, self.ttl_s, self._takeover)
+        self._takeover = False
+        if token is None:
+            return False
+        self.token = token
+        self._rely_from(asked_at)
+        return True
+
+    def check(self) -> int:
+        """The fencing token. Raises LeaseLost when it may no longer be used."""
+        if self.left_s <= 0:
+            raise LeaseLost(f"{self.name}: token {self.token} was not renewed in time")
+        return self.token
+
+    async def hold(self, conn: ConnT) -> None:
+        """Make sure, in the transaction of ``conn`` and until its end, that the lease is ours. Raises LeaseLost."""
+        if not await self._dialect.hold_lease(conn, self.name, self.check()):
+            raise LeaseLost(f"{self.name}: token {self.token} is no longer valid")
+
+    async def keep(self) -> NoReturn:
+        """Renew for ever; raises LeaseLost at the latest when the lease may no longer be relied on."""
+        while True:
+            await asyncio.sleep(self.ttl_s / RENEWALS_PER_TTL)
+            await self._renew()
+
+    async def release(self) -> None:
+        """Let the next one have it. Does nothing when the store is away."""
+        self._until = float("-inf")
+        try:
+            async with asyncio.timeout(RELEASE_TIMEOUT_S), self._pool.transaction() as conn:
+                await self._dialect.release_lease(conn, self.name, self.token)
+        except (Unavailable, Indefinite, TimeoutError):
+            return
+
+    async def _renew(self) -> None:
+        while True:
+            self.check()
+            asked_at = self._clock()
+            try:
+                async with asyncio.timeout(self.left_s), self._pool.transaction() as conn:
+                    renewed = await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)
+            except (Unavailable, Indefinite, TimeoutError):
+                await asyncio.sleep(RETRY_S * jitter.rng.uniform(0.5, 1.5))
+                continue
+            if not renewed:
+                self._until = float("-inf")
+                raise LeaseLost(f"{self.name}: another owner has taken it")
+            self._rely_from(asked_at)
+            return
+
+    def _rely_from(self, asked_at: float) -> None:
+        self._until = asked_at + self.ttl_s * (1 - SAFETY)

@@ -1,0 +1,63 @@
+"""Delivery's statements in MariaDB. postgres.py stands beside it.
+
+Built for a Galera cluster with more than one writer: a lock that is only read is not seen by the other nodes, so every
+right that a transaction relies on is a guarded UPDATE that changes its row. Two nodes that do so at once collide at
+COMMIT (1213), and the one that loses runs again (reliability: Galera).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pymysql.err
+
+from ticketflow.delivery.dialect import Backlog, Pool
+from ticketflow.delivery.mariadb_driver import Connection, fetch
+from ticketflow.delivery.mariadb_inbox import MariaDBInbox
+from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
+
+
+class MariaDBDialect(MariaDBOutbox, MariaDBInbox):
+    """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
+
+    name = "mariadb"
+    announces = False
+
+    async def announce(self, conn: Connection, stream: str) -> None:
+        """MariaDB cannot tell; relays poll."""
+
+    async def backlog(self, conn: Connection, stream: str) -> Backlog:
+        unacked, age_s, last_seq, acked_seq = (
+            await fetch(
+                conn,
+                """
+                SELECT s.last_seq - s.acked_seq
+                       + (SELECT COUNT(*) FROM delivery_outbox WHERE stream = %s AND seq IS NULL),
+                       TIMESTAMPDIFF(MICROSECOND, LEAST(
+                           COALESCE((SELECT created_at FROM delivery_outbox
+                                     WHERE stream = %s AND seq > s.acked_seq ORDER BY seq LIMIT 1),
+                                    UTC_TIMESTAMP(6)),
+                           COALESCE((SELECT created_at FROM delivery_outbox
+                                     WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT 1),
+                                    UTC_TIMESTAMP(6))
+                       ), UTC_TIMESTAMP(6)) / 1000000,
+                       s.last_seq, s.acked_seq
+                FROM (
+                    SELECT COALESCE(MAX(last_seq), 0) AS last_seq, COALESCE(MAX(acked_seq), 0) AS acked_seq
+                    FROM delivery_stream WHERE stream = %s
+                ) AS s
+                """,
+                (stream, stream, stream, stream),
+            )
+        )[0]
+        return Backlog(int(unacked), float(age_s), int(last_seq), int(acked_seq))
+
+    @asynccontextmanager
+    async def listening(self, pool: Pool[Connection], stream: str, wake: Callable[[], None]) -> AsyncIterator[None]:
+        yield
+
+    def is_store_fault(self, error: Exception) -> bool:
+        if isinstance(error, pymysql.err.IntegrityError | pymysql.err.DataError | pymysql.err.ProgrammingError):
+            return False
+        return isinstance(error, pymysql.err.Error | OSError) or (
+            isinstance(error, RuntimeError) and "handler is closed" in str(error)  # uvloop's word for a dead socket
+        )

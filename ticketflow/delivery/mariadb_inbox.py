@@ -1,0 +1,90 @@
+"""The receiving end in MariaDB (aiomysql): inbox, parked. See postgres_inbox.py, method for method."""
+
+from collections.abc import Sequence
+
+import pymysql.err
+
+from ticketflow.delivery.dialect import InboxState, ParkedRow
+from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
+from ticketflow.runtime.errors import Retryable
+
+
+class MariaDBInbox:
+    # -- inbox
+
+    async def lock_inbox(self, conn: Connection, stream: str) -> InboxState | None:
+        rows = await fetch(
+            conn, "SELECT epoch, watermark, fence FROM delivery_inbox_stream WHERE stream = %s FOR UPDATE", (stream,)
+        )
+        return InboxState(*rows[0]) if rows else None
+
+    async def ensure_inbox(self, conn: Connection, stream: str, epoch: int, fence: int) -> None:
+        await write(
+            conn,
+            "INSERT INTO delivery_inbox_stream (stream, epoch, fence) VALUES (%s, %s, %s)"
+            " ON DUPLICATE KEY UPDATE stream = delivery_inbox_stream.stream",
+            (stream, epoch, fence),
+        )
+
+    async def adopt_sender(self, conn: Connection, stream: str, epoch: int, fence: int) -> None:
+        await write(
+            conn, "UPDATE delivery_inbox_stream SET epoch = %s, fence = %s WHERE stream = %s", (epoch, fence, stream)
+        )
+
+    async def advance_inbox(self, conn: Connection, stream: str, from_seq: int, to_seq: int) -> bool:
+        return (
+            await write(
+                conn,
+                "UPDATE delivery_inbox_stream SET watermark = %s WHERE stream = %s AND watermark = %s",
+                (to_seq, stream, from_seq),
+            )
+            == 1
+        )
+
+    async def record(self, conn: Connection, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
+        seqs = dict(reversed(events))  # of an id that comes twice, the first
+        if not seqs:
+            return set()
+        known = {
+            row[0]
+            for row in await fetch(conn, "SELECT event_id FROM delivery_inbox WHERE event_id IN %s", (list(seqs),))
+        }
+        new = [(event_id, stream, seq) for event_id, seq in seqs.items() if event_id not in known]
+        if new:
+            try:
+                await insert(conn, "INSERT INTO delivery_inbox (event_id, stream, seq)", new)
+            except pymysql.err.IntegrityError as error:
+                raise Retryable("another transaction recorded one of these events") from error
+        return {event_id for event_id, _, _ in new}
+
+    async def purge_inbox(self, conn: Connection, age_s: float, rows_max: int) -> int:
+        return await write(
+            conn,
+            "DELETE FROM delivery_inbox WHERE received_at < UTC_TIMESTAMP(6) - INTERVAL %s SECOND"
+            " ORDER BY received_at LIMIT %s",
+            (age_s, rows_max),
+        )
+
+    # -- parked
+
+    async def park(self, conn: Connection, stream: str, epoch: int, rows: Sequence[ParkedRow]) -> None:
+        if rows:
+            await insert(
+                conn,
+                "INSERT INTO delivery_parked"
+                " (stream, epoch, seq, event_id, event_key, kind, body, reason, detail, attempts)",
+                [(stream, epoch, *row) for row in rows],
+            )
+
+    async def parked_keys(self, conn: Connection, stream: str, keys: Sequence[str]) -> set[str]:
+        if not keys:
+            return set()
+        rows = await fetch(
+            conn,
+            "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s AND event_key IN %s",
+            (stream, list(keys)),
+        )
+        return {row[0] for row in rows}
+
+    async def parked_count(self, conn: Connection, stream: str) -> int:
+        return int((await fetch(conn, "SELECT COUNT(*) FROM delivery_parked WHERE stream = %s", (stream,)))[0][0])

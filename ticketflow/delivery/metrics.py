@@ -1,0 +1,35 @@
+"""What delivery tells Prometheus. ``stream`` is a name from settings, never from a peer."""
+
+from prometheus_client import Counter, Gauge
+
+_BY_STREAM = ["stream"]
+
+# the sending end
+BACKLOG = Gauge("delivery_backlog_events", "Events committed and not yet acknowledged by the receiver.", _BY_STREAM)
+OLDEST_AGE = Gauge("delivery_oldest_age_seconds", "Age of the oldest event that is not acknowledged.", _BY_STREAM)
+LAST_SEQ = Gauge("delivery_last_seq", "The last seq stamped.", _BY_STREAM)
+ACKED_SEQ = Gauge("delivery_acked_seq", "The last seq acknowledged.", _BY_STREAM)
+STAMPED = Counter("delivery_stamped_total", "Events given their seq by this process.", _BY_STREAM)
+SENT = Counter("delivery_sent_total", "Events handed to the feed by this process, repeats included.", _BY_STREAM)
+LEASE_HELD = Gauge("delivery_lease_held", "1 while this process relays the stream.", _BY_STREAM)
+LEASE_CHANGES = Counter("delivery_lease_changes_total", "Leases taken or lost.", ["stream", "change"])
+REWINDS = Counter("delivery_rewinds_total", "Receivers found behind what they had acknowledged.", _BY_STREAM)
+STREAM_FAULTS = Counter(
+    "delivery_stream_faults_total", "Refusals to send: history lost, rewind impossible.", ["stream", "fault"]
+)
+RELAY_RETRIES = Counter(
+    "delivery_relay_retries_total", "Sessions that ended with an error, by its type.", ["stream", "error"]
+)
+PURGED = Counter("delivery_purged_total", "Rows purged after the retention time.", ["table"])
+
+# the receiving end
+APPLIED = Counter("delivery_applied_total", "Events whose effect was committed.", _BY_STREAM)
+BATCHES = Counter("delivery_batches_total", "Transactions that committed effects.", _BY_STREAM)
+DUPLICATES = Counter("delivery_duplicates_total", "Events dropped because their id was known.", _BY_STREAM)
+IGNORED = Counter("delivery_ignored_total", "Events of a kind that this version does not know.", _BY_STREAM)
+PARKED = Counter("delivery_parked_total", "Events set aside, by reason.", ["stream", "reason"])
+REFUSED = Counter("delivery_refused_total", "Senders or batches refused, by code.", ["stream", "code"])
+INBOX_RETRIES = Counter(
+    "delivery_inbox_retries_total", "Transactions run again, by the type of the fault.", ["stream", "fault"]
+)
+WATERMARK = Gauge("delivery_watermark", "The last seq applied without a gap.", _BY_STREAM)

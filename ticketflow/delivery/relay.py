@@ -1,0 +1,209 @@
+"""The relay of one stream: lease, session, pump, again and again.
+
+Laws:
+- Nothing here gives up: whatever ends a session or the lease is logged once, waited out with jitter, and tried again.
+- A fault of the stream itself (history lost, rewind impossible) is not forced: nothing is sent, an error is logged, and
+  the relay keeps asking, slowly, until an operator has settled it.
+"""
+
+import asyncio
+import ssl as ssl_module
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Generic, NoReturn
+
+from ticketflow.delivery import jitter, metrics
+from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool
+from ticketflow.delivery.errors import LeaseLost, StreamFault
+from ticketflow.delivery.lease import Lease
+from ticketflow.delivery.ledger import Ledger
+from ticketflow.delivery.pump import Pump
+from ticketflow.delivery.racing import first_of
+from ticketflow.delivery.resume import Resume, decide
+from ticketflow.delivery.stats import watch
+from ticketflow.feed import (
+    VERSION,
+    Address,
+    Backoff,
+    Code,
+    FeedError,
+    Hello,
+    Limits,
+    Refused,
+    Rotation,
+    SenderSession,
+    connect,
+)
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.log import get_logger
+
+STREAM_FAULT_RETRY_S = (1.0, 30.0)  # a person has to act; the retry only notices that someone did
+LEASE_ASK_PER_TTL = 3  # how often a contender asks for a lease that another holds
+ANNOUNCE_EVERY_S = 0.005  # at most: many commits share one announcement
+LAST_ACK_TIMEOUT_S = 1.0  # best effort when a session ends
+
+log = get_logger("relay")
+
+
+class Relay(Generic[ConnT]):
+    """Delivers what is staged in ``stream`` to the receiver at ``addresses``. Run one in every replica: one relays,
+    the others wait for its lease. ``owner`` names this process (1 to 64 characters), unique among the replicas."""
+
+    def __init__(
+        self,
+        pool: Pool[ConnT],
+        dialect: Dialect[ConnT],
+        *,
+        stream: str,
+        addresses: Sequence[Address],
+        owner: str,
+        ssl: ssl_module.SSLContext | None = None,
+        limits: Limits | None = None,
+        lease_ttl_s: float = 5.0,
+        connect: Callable[..., Awaitable[SenderSession]] = connect,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stream = stream
+        self.wake = asyncio.Event()  # set it when events were committed in this process: Outbox.wakes(relay.wake)
+        self._work = asyncio.Event()  # something may wait in the outbox, whoever said so
+        self.backlog: Backlog | None = None  # as last looked at; None before the first look
+        self._pool = pool
+        self._dialect = dialect
+        self._ssl = ssl
+        self._limits = limits
+        self._addresses = addresses
+        self._connect = connect
+        self._lease = Lease(pool, dialect, name=f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
+        self._ledger = Ledger(pool, dialect, stream, self._lease)
+        self._rotation = Rotation(addresses)
+        self._backoff = Backoff(rng=jitter.rng)
+        self._fault_backoff = Backoff(*STREAM_FAULT_RETRY_S, rng=jitter.rng)
+        self._trouble: str | None = None  # what was logged last and still holds
+
+    @property
+    def leading(self) -> bool:
+        """Whether this process relays the stream now."""
+        return self._lease.left_s > 0
+
+    async def run(self) -> NoReturn:
+        """Until cancelled; then the session says GOODBYE and the lease is let go."""
+        async with self._dialect.listening(self._pool, self.stream, self._work.set):
+            await first_of(self._contend(), self._watch(), self._pass_on())
+        raise AssertionError("a relay's tasks never return")
+
+    async def _pass_on(self) -> NoReturn:
+        """A wake-up goes to the pump, or to the replica that relays.
+
+        The announcement is not part of the transaction that staged: a NOTIFY makes its COMMIT, fsync included,
+        wait for every other notifying COMMIT.
+        """
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            if self.leading:
+                self._work.set()
+            elif self._dialect.announces:
+                with suppress(Unavailable, Indefinite):  # the poll is behind it
+                    async with self._pool.acquire() as conn:
+                        await self._dialect.announce(conn, self.stream)
+                await asyncio.sleep(ANNOUNCE_EVERY_S)
+
+    async def _contend(self) -> NoReturn:
+        while True:
+            try:
+                acquired = await self._lease.acquire()
+            except (Unavailable, Indefinite) as fault:
+                self._note_trouble("relay_waits_for_store", fault)
+                await asyncio.sleep(self._backoff.next())
+                continue
+            if acquired:
+                await self._lead()
+            await asyncio.sleep(self._lease.ttl_s / LEASE_ASK_PER_TTL * jitter.rng.uniform(0.5, 1.0))
+
+    async def _lead(self) -> None:
+        """With the lease, until it is lost."""
+        metrics.LEASE_CHANGES.labels(self.stream, "acquired").inc()
+        metrics.LEASE_HELD.labels(self.stream).set(1)
+        log.info("lease_acquired", stream=self.stream, owner=self._lease.owner, token=self._lease.token)
+        try:
+            await first_of(self._lease.keep(), self._serve())
+        except LeaseLost as error:
+            metrics.LEASE_CHANGES.labels(self.stream, "lost").inc()
+            log.warning("lease_lost", stream=self.stream, reason=str(error))
+        finally:
+            metrics.LEASE_HELD.labels(self.stream).set(0)
+            await self._lease.release()
+
+    async def _serve(self) -> NoReturn:
+        while True:
+            try:
+                await self._session()
+                continue  # it was only renewed
+            except StreamFault as fault:
+                metrics.STREAM_FAULTS.labels(self.stream, fault.action).inc()
+                self._note_trouble(fault.action, fault, error=True)
+                pause_s = self._fault_backoff.next()
+            except Refused as refused:
+                if refused.code == Code.FENCED:
+                    raise LeaseLost(f"the receiver knows a newer token: {refused.reason}") from refused
+                pause_s = self._pause(refused, refused.retry_after_s)
+            except (FeedError, Unavailable, Indefinite) as fault:
+                pause_s = self._pause(fault)
+            await asyncio.sleep(pause_s)
+
+    async def _session(self) -> None:
+        state = await self._ledger.state()
+        hello = Hello(VERSION, self.stream, state.epoch, self._lease.check(), state.last_seq, self._lease.owner)
+        session = await self._connect(
+            self._addresses, hello, ssl=self._ssl, limits=self._limits, rotation=self._rotation
+        )
+        try:
+            resume = decide(self.stream, state, session.welcome.epoch, session.welcome.watermark)
+            await self._ledger.resume(resume)
+            self._welcomed(session, resume)
+            await self._pump(session, Pump(self._ledger, self._lease, session, self._work, resume, state.last_seq))
+        finally:
+            await session.close()
+
+    async def _pump(self, session: SenderSession, pump: Pump[ConnT]) -> None:
+        try:
+            await pump.run()
+        finally:
+            if pump.progressed:
+                self._backoff.reset()
+            await session.close()  # after which the last acks are in
+            with suppress(Unavailable, Indefinite, LeaseLost, TimeoutError):
+                async with asyncio.timeout(LAST_ACK_TIMEOUT_S):
+                    await pump.note_last_ack()
+
+    def _welcomed(self, session: SenderSession, resume: Resume) -> None:
+        self._trouble = None
+        self._fault_backoff.reset()
+        if resume.rewound_from is not None:
+            metrics.REWINDS.labels(self.stream).inc()
+            log.warning("feed_rewound", stream=self.stream, acked_seq=resume.rewound_from, watermark=resume.after_seq)
+        log.info(
+            "relay_connected",
+            stream=self.stream,
+            receiver=session.welcome.receiver,
+            address=str(session.address),
+            after_seq=resume.after_seq,
+        )
+
+    def _pause(self, fault: Exception, retry_after_s: float | None = None) -> float:
+        metrics.RELAY_RETRIES.labels(self.stream, type(fault).__name__).inc()
+        self._note_trouble("relay_interrupted", fault)
+        return self._backoff.next(retry_after_s)
+
+    def _note_trouble(self, action: str, fault: Exception, *, error: bool = False) -> None:
+        """Logged when it begins or changes its kind, not at every attempt."""
+        kind = f"{action}:{type(fault).__name__}"
+        if kind != self._trouble:
+            self._trouble = kind
+            (log.error if error else log.warning)(action, stream=self.stream, error=f"{type(fault).__name__}: {fault}")
+
+    async def _watch(self) -> NoReturn:
+        async for backlog in watch(self._pool, self._dialect, self.stream):
+            self.backlog = backlog
+        raise AssertionError("watching never ends")

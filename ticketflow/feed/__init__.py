@@ -1,0 +1,67 @@
+"""The feed: one stream of numbered events from a sender to a receiver, at least once and in order.
+
+It carries opaque event bodies and knows nothing of what they mean. The protocol is specified in docs/feed-protocol.md.
+
+Laws of this package:
+- ``frames``, ``messages``, ``states``, ``window``, ``protocol``, ``sending``, ``receiving``, ``rotation`` do no I/O and
+  know no clock.
+- ``link``, ``client``, ``session``, ``server`` are thin asyncio shells round them.
+- Nothing here imports delivery, events or a service.
+"""
+
+from ticketflow.feed.address import Address, parse_addresses
+from ticketflow.feed.client import SenderSession, connect
+from ticketflow.feed.errors import (
+    BadAddress,
+    BadTls,
+    Code,
+    ConnectFailed,
+    FeedError,
+    LocalProtocolError,
+    PeerLeft,
+    PeerSilent,
+    Refusal,
+    Refused,
+    RemoteProtocolError,
+    SessionLost,
+)
+from ticketflow.feed.limits import EVENT_BYTES_MAX, FRAME_BYTES_MAX, VERSION, Limits
+from ticketflow.feed.messages import Hello, Welcome
+from ticketflow.feed.receiving import Position
+from ticketflow.feed.rotation import Backoff, Rotation
+from ticketflow.feed.server import FeedServer
+from ticketflow.feed.session import Peer, Receiver
+from ticketflow.feed.tls import client_context, server_context
+
+__all__ = [
+    "EVENT_BYTES_MAX",
+    "FRAME_BYTES_MAX",
+    "VERSION",
+    "Address",
+    "Backoff",
+    "BadAddress",
+    "BadTls",
+    "Code",
+    "ConnectFailed",
+    "FeedError",
+    "FeedServer",
+    "Hello",
+    "Limits",
+    "LocalProtocolError",
+    "Peer",
+    "PeerLeft",
+    "PeerSilent",
+    "Position",
+    "Receiver",
+    "Refusal",
+    "Refused",
+    "RemoteProtocolError",
+    "Rotation",
+    "SenderSession",
+    "SessionLost",
+    "Welcome",
+    "client_context",
+    "connect",
+    "parse_addresses",
+    "server_context",
+]

@@ -1,0 +1,58 @@
+"""What the feed tells Prometheus. The label `stream` is only ever that of a session both sides agreed on."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from ticketflow.feed.errors import Code
+from ticketflow.feed.protocol import Counts
+from ticketflow.feed.states import Role
+
+CONNECTS = Counter("feed_connects_total", "Attempts of a sender to open a session.", ["stream", "outcome"])
+SESSIONS_OPENED = Counter("feed_sessions_total", "Sessions that reached WELCOME.", ["role", "stream"])
+SESSIONS_OPEN = Gauge("feed_sessions_open", "Sessions that are streaming now.", ["role", "stream"])
+CONNECTIONS_OPEN = Gauge("feed_connections_open", "Connections to the listener, whatever their state.")
+ENDED = Counter("feed_sessions_ended_total", "Sessions that ended, by the type of their error.", ["role", "error"])
+FRAMES = Counter("feed_frames_total", "Frames.", ["role", "way"])
+BYTES = Counter("feed_bytes_total", "Bytes before TLS.", ["role", "way"])
+EVENTS = Counter(
+    "feed_events_total", "Events sent (sender) or received (receiver), repeats included.", ["role", "stream"]
+)
+REFUSALS = Counter("feed_refusals_total", "REFUSE frames.", ["role", "way", "code"])
+WINDOW_EVENTS = Gauge("feed_window_events_used", "Events sent and not yet acknowledged.", ["role", "stream"])
+ACK_SECONDS = Histogram(
+    "feed_ack_seconds",
+    "From sending a frame to its acknowledgement: the oldest frame of each ACK.",
+    ["stream"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+APPLY_SECONDS = Histogram(
+    "feed_apply_seconds",
+    "One call of a receiver's apply.",
+    ["stream"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+
+
+def count_refusal(role: Role, way: str, code: str) -> None:
+    """Count one REFUSE; codes of newer peers share one label, so that a peer cannot invent labels."""
+    REFUSALS.labels(role, way, code if code in set(Code) else "other").inc()
+
+
+class SessionMeter:
+    """Adds what a session counted since the last call to the totals: cheap enough to be called often."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._told = Counts()
+
+    def update(self, now: Counts, stream: str | None) -> None:
+        """``stream``: None until the session is agreed on."""
+        told, role = self._told, self._role
+        FRAMES.labels(role, "in").inc(now.frames_in - told.frames_in)
+        FRAMES.labels(role, "out").inc(now.frames_out - told.frames_out)
+        BYTES.labels(role, "in").inc(now.bytes_in - told.bytes_in)
+        BYTES.labels(role, "out").inc(now.bytes_out - told.bytes_out)
+        if stream is not None:
+            EVENTS.labels(role, stream).inc(now.events - told.events)
+            told.events = now.events
+        told.frames_in, told.frames_out = now.frames_in, now.frames_out
+        told.bytes_in, told.bytes_out = now.bytes_in, now.bytes_out

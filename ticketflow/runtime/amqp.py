@@ -1,0 +1,92 @@
+"""RabbitMQ: one connection with one channel that declares a topology, publishes with confirms and consumes.
+
+Laws of this module and of ``amqp_session``:
+- A session never repairs itself. When anything about it fails it is *lost*, and the user opens another: delivery tags
+  and publishes in flight belong to one channel, and a library that swaps the channel underneath hides which of them it
+  lost. (So ``connect_robust`` is not used: it waits without end for a reconnect, aio-pika#636, and restores in loops.)
+- Everything has a deadline. Heartbeats every 5 s find a dead peer that nobody talks to; deadlines find it sooner.
+- Errors leave as ``Unavailable`` (it did not happen) or ``Indefinite`` (it may have happened).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+
+import aio_pika
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aiormq.channel import Channel as RawChannel
+from yarl import URL
+
+from ticketflow.events.topology import Topology
+from ticketflow.runtime.amqp_message import Delivery, Headers, Outgoing, Published, QueueFacts
+from ticketflow.runtime.amqp_session import CLOSE_TIMEOUT_S, Session, unavailable
+from ticketflow.runtime.errors import RuntimeFault
+
+__all__ = ["Broker", "Delivery", "Headers", "Outgoing", "Published", "QueueFacts", "Session"]
+
+HEARTBEAT_S = 5
+CONNECT_TIMEOUT_S = 3.0
+
+for _noisy in ("aiormq", "aio_pika"):  # they log each failure that we raise, every second, with a traceback
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
+
+
+class Broker:
+    """Opens sessions at one of several nodes, and keeps the newest. ``url``: AMQP URLs, comma-separated."""
+
+    def __init__(self, url: str, topology: Topology, *, name: str) -> None:
+        self._urls = deque(_with_defaults(each.strip(), name) for each in url.split(","))
+        self._topology = topology
+        self._session: Session | None = None
+        self._opening = asyncio.Lock()
+
+    async def session(self) -> Session:
+        """The live session, or a new one with the topology declared. Raises Unavailable after one attempt."""
+        async with self._opening:
+            if self._session is not None and self._session.lost is None:
+                return self._session
+            await self._drop()
+            try:
+                self._session = await self._open()
+            except RuntimeFault:
+                self._urls.rotate(-1)
+                raise
+            return self._session
+
+    async def declare(self) -> None:
+        """Declares the topology once more, in the live session. Raises Unavailable."""
+        await (await self.session()).declare(self._topology)
+
+    async def close(self) -> None:
+        """Closes the session; what was not acknowledged in it is delivered again."""
+        await self._drop()
+
+    async def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _open(self) -> Session:
+        connection = aio_pika.Connection(self._urls[0])
+        try:
+            with unavailable("connecting"):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await connection.connect()
+                    channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+                    await channel.initialize()
+                    raw = await channel.get_underlay_channel()
+                    assert isinstance(raw, RawChannel)
+                    session = Session(connection, channel, raw)
+            await session.declare(self._topology)
+        except BaseException:
+            with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await connection.close()  # also one that never connected: else its finalizer tries to
+            raise
+        return session
+
+
+def _with_defaults(url: str, name: str) -> URL:
+    parsed = URL(url)
+    return parsed.update_query({"heartbeat": str(HEARTBEAT_S), "name": name} | dict(parsed.query))

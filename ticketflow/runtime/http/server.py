@@ -1,0 +1,230 @@
+"""The HTTP server: one dispatch for every request, so that every answer, good or bad, is of one kind.
+
+aiohttp's low-level server does the HTTP; there is no Application, router or middleware of it. A client that hangs up
+cancels nothing. The request time-out cancels the handler, which a COMMIT under way outlives (see commit.py).
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+from prometheus_client import Counter, Histogram
+
+from ticketflow.events.ids import new_id
+from ticketflow.runtime import metrics
+from ticketflow.runtime.correlation import (
+    acceptable_correlation_id,
+    acceptable_traceparent,
+    bind_correlation,
+    new_traceparent,
+)
+from ticketflow.runtime.health import Health
+from ticketflow.runtime.http.accept import Acceptor
+from ticketflow.runtime.http.answer import JSON_TYPE, PROBLEM_TYPE, problem_bytes, problem_for
+from ticketflow.runtime.http.connection import ConnectionFactory
+from ticketflow.runtime.http.openapi import document
+from ticketflow.runtime.http.route import Reply, Request, Route
+from ticketflow.runtime.http.router import Router
+from ticketflow.runtime.log import get_logger
+from ticketflow.runtime.problem import Problem
+
+HEADERS_TIMEOUT_S = 5.0
+BODY_TIMEOUT_S = 5.0
+# Longer than nginx keeps its upstream connections (60 s): the side that sends requests should be the one that closes.
+KEEPALIVE_TIMEOUT_S = 75.0
+HEADER_BYTES_MAX = 8190
+HEADERS_MAX = 64
+CONNECTIONS_MAX = 4096
+LINGER_S = 2.0  # how long an unread body is read and thrown away, so that the client sees the answer
+
+log = get_logger("http")
+
+_requests = metrics.counter("http_requests_total", "HTTP requests", ("route", "method", "status"))
+_seconds = metrics.histogram("http_request_seconds", "Time to answer an HTTP request", ("route", "method"))
+
+
+class HttpServer:
+    """Serves ``routes``, and /healthz, /readyz, /metrics, /openapi.json, which every process has."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        title: str,
+        version: str,
+        host: str,
+        port: int,
+        admin_key: str | None,
+        health: Health,
+        body_bytes_max: int = 65_536,
+        request_timeout_s: float = 10,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._health = health
+        self._body_bytes_max = body_bytes_max
+        self._request_timeout_s = request_timeout_s
+        self._openapi = msgspec.json.encode(document(routes, title=title, version=version))
+        own = [
+            Route(method="GET", path="/healthz", handler=self._healthz, summary="The process is alive"),
+            Route(method="GET", path="/readyz", handler=self._readyz, summary="The process can serve"),
+            Route(method="GET", path="/metrics", handler=self._metrics, summary="Metrics for Prometheus"),
+            Route(method="GET", path="/openapi.json", handler=self._document, summary="This interface"),
+        ]
+        self._router = Router([*routes, *own])
+        self._acceptors = {id(route): Acceptor(route, admin_key) for route in [*routes, *own]}
+        self._keep = [*routes, *own]
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._factory: ConnectionFactory | None = None
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; of use when it was asked to listen on port 0."""
+        if self._listener is None:
+            raise RuntimeError("the HTTP server has not been started")
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listens. Raises OSError when the port is taken."""
+        self._factory = ConnectionFactory(
+            self._answer,
+            request_factory=self._make_request,
+            headers_timeout_s=HEADERS_TIMEOUT_S,
+            connections_max=CONNECTIONS_MAX,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+            lingering_time=LINGER_S,
+            access_log=None,
+            auto_decompress=False,
+        )
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            self._factory, self._host, self._port, backlog=1024, reuse_address=True
+        )
+        log.info("http_listens", host=self._host, port=self.port)
+
+    async def drain(self, deadline_s: float) -> None:
+        """Accepts nothing new, lets the requests under way end, cuts what is left after ``deadline_s``."""
+        self._health.draining = True
+        if self._listener is None or self._factory is None:
+            return
+        self._listener.close()
+        self._factory.pre_shutdown()
+        await self._factory.shutdown(deadline_s)
+
+    def _make_request(self, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
+        loop = asyncio.get_running_loop()
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
+
+    async def _answer(self, raw: web.BaseRequest) -> web.StreamResponse:
+        """Every answer goes through here; nothing but cancellation is ever raised to aiohttp."""
+        started = time.perf_counter()
+        headers = raw.headers
+        correlation_id = (
+            acceptable_correlation_id(headers.get("X-Correlation-Id") or headers.get("X-Request-Id")) or new_id()
+        )
+        traceparent = acceptable_traceparent(headers.get("traceparent")) or new_traceparent()
+        raw_path = raw.rel_url.raw_path
+        routes, parameters = self._router.find(raw_path)
+        route = routes.get("GET" if raw.method == "HEAD" else raw.method)
+        with bind_correlation(correlation_id, traceparent):
+            try:
+                if route is None:
+                    response = _no_route(raw.method, routes, correlation_id)
+                else:
+                    async with asyncio.timeout(self._request_timeout_s):
+                        response = await self._handle(raw, route, parameters, raw_path, correlation_id)
+            except Exception as error:
+                response = _failed(problem_for(error), correlation_id)
+        response.headers["X-Correlation-Id"] = correlation_id
+        self._count(route, raw.method, response.status, time.perf_counter() - started)
+        return response
+
+    def _count(self, route: Route | None, method: str, status: int, took_s: float) -> None:
+        """Unknown paths and methods share one label, or a scanner would make a time series for each of its guesses."""
+        key = ("none", "any", status) if route is None else (route.path, method, status)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = (_requests.labels(*key), _seconds.labels(*key[:2]))
+        series[0].inc()
+        series[1].observe(took_s)
+
+    async def _handle(
+        self, raw: web.BaseRequest, route: Route, parameters: Mapping[str, str], raw_path: str, correlation_id: str
+    ) -> web.Response:
+        acceptor = self._acceptors[id(route)]
+        acceptor.before_body(parameters, raw.headers)
+        content = await self._read(raw) if route.body is not None else b""
+        query = parse_qsl(raw.rel_url.raw_query_string, keep_blank_values=True) if route.query is not None else ()
+        request = acceptor.request(parameters, query, raw.headers, raw_path, content, correlation_id)
+        return _response(await route.handler(request))
+
+    async def _read(self, raw: web.BaseRequest) -> bytes:
+        too_large = Problem(413, "body_too_large", f"a body has {self._body_bytes_max} bytes at most")
+        if raw.content_length is not None and raw.content_length > self._body_bytes_max:
+            raise too_large
+        try:
+            if raw.content.is_eof():  # it came with the headers, as bodies of this size do
+                return await raw.read()
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await raw.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise too_large from None
+        except TimeoutError:
+            raise Problem(408, "body_timed_out", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
+        except web.RequestPayloadError as error:
+            raise Problem(400, "bad_request", "the body is cut short or badly framed") from error
+
+    async def _healthz(self, _request: Request) -> Reply:
+        return Reply(200, {"status": "alive"})
+
+    async def _readyz(self, _request: Request) -> Reply:
+        failures = await self._health.failures()
+        if failures:
+            return Reply(503, {"status": "not ready", "failing": failures}, {"Retry-After": "1"})
+        return Reply(200, {"status": "ready"})
+
+    async def _metrics(self, _request: Request) -> Reply:
+        return Reply(200, metrics.exposition(), {"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _document(self, _request: Request) -> Reply:
+        return Reply(200, self._openapi)
+
+
+def _no_route(method: str, routes: Mapping[str, Route], correlation_id: str) -> web.Response:
+    if not routes:
+        raise Problem(404, "not_found", "there is nothing at this path")
+    allowed = ", ".join(sorted({*routes, "OPTIONS", *(["HEAD"] if "GET" in routes else [])}))
+    if method == "OPTIONS":
+        response = web.Response(status=204)
+    else:
+        response = _failed(Problem(405, "method_not_allowed", f"this path takes {allowed}"), correlation_id)
+    response.headers["Allow"] = allowed
+    return response
+
+
+def _response(reply: Reply) -> web.Response:
+    headers = dict(reply.headers)
+    if reply.body is None:
+        return web.Response(status=reply.status, headers=headers)
+    content = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    headers.setdefault("Content-Type", JSON_TYPE)
+    return web.Response(status=reply.status, body=content, headers=headers)
+
+
+def _failed(problem: Problem, correlation_id: str) -> web.Response:
+    content = problem_bytes(problem.status, problem.code, problem.detail, correlation_id, problem.extra)
+    response = web.Response(status=problem.status, body=content, content_type=PROBLEM_TYPE)
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if problem.status in (408, 413, 415):
+        response.force_close()  # the body has not been read: the connection cannot be used for another request
+    return response

@@ -1,0 +1,118 @@
+"""MariaDB: a pool of aiomysql connections whose transactions always say whether they happened (see store.py).
+
+The pool is our own: aiomysql's connects while it holds its lock, and has no time-out for an answer.
+Through Galera and ProxySQL the same numbers hold: 1213 at COMMIT means that certification failed (nothing happened),
+1180 and a lost connection at COMMIT are unknown.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import aiomysql
+import pymysql
+
+from ticketflow.runtime import mariadb_faults as faults
+from ticketflow.runtime.address import Address
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.mariadb_driver import MariaDBDriver, TimedConnection
+from ticketflow.runtime.pool import Pool
+from ticketflow.runtime.store import Store
+
+__all__ = ["Connection", "MariaDBPool", "execute", "query"]
+
+Connection: TypeAlias = TimedConnection
+Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
+
+RECYCLE_S = 60.0  # a connection through ProxySQL may be pinned to a writer that no longer is one
+CLEAN_TIMEOUT_S = 1.0
+
+
+class MariaDBPool(Store[Connection]):
+    """``addresses`` are tried in turn, beginning with the last good one. ``transaction()`` yields an aiomysql
+    connection inside a transaction (utf8mb4, UTC, strict, READ COMMITTED); ``acquire()`` one in autocommit."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        database: str,
+        user: str,
+        password: str,
+        *,
+        name: str,
+        size_min: int = 1,
+        size_max: int = 8,
+        connect_timeout_s: float = 3,
+        statement_timeout_s: float = 5,
+        acquire_timeout_s: float = 2,
+        transaction_timeout_s: float = 10,
+        commit_timeout_s: float = 10,
+    ) -> None:
+        self._driver = MariaDBDriver(
+            addresses,
+            database,
+            user,
+            password,
+            name=name,
+            connect_timeout_s=connect_timeout_s,
+            statement_timeout_s=statement_timeout_s,
+        )
+        pool = Pool(
+            self._driver,
+            name=name,
+            size_min=size_min,
+            size_max=size_max,
+            acquire_timeout_s=acquire_timeout_s,
+            recycle_s=RECYCLE_S,
+        )
+        super().__init__(pool, transaction_timeout_s=transaction_timeout_s)
+        self._begin_timeout_s = acquire_timeout_s
+        self._commit_timeout_s = commit_timeout_s
+
+    async def _begin(self, connection: Connection) -> None:
+        async with asyncio.timeout(self._begin_timeout_s):
+            await connection.begin()
+
+    async def _commit(self, connection: Connection) -> None:
+        if self._lost(connection):
+            raise Unavailable("the connection was lost before COMMIT")
+        try:
+            async with asyncio.timeout(self._commit_timeout_s):
+                await connection.commit()
+        except Exception as error:
+            if faults.code_of(error) in faults.COMMIT_FAILED or isinstance(error, pymysql.IntegrityError):
+                raise
+            self._driver.discard(connection)
+            self._pool.expire()
+            raise Indefinite(f"COMMIT was not answered: {str(error) or 'no answer in time'}") from error
+
+    async def _clean(self, connection: Connection) -> None:
+        async with asyncio.timeout(CLEAN_TIMEOUT_S):
+            await connection.rollback()
+            if not connection.get_autocommit():
+                await connection.autocommit(True)
+
+    async def _probe(self, connection: Connection) -> None:
+        await query(connection, "SELECT 1")
+
+    def _lost(self, connection: Connection) -> bool:
+        return self._driver.lost(connection)
+
+    def _fault_of(self, error: Exception, lost: bool) -> Unavailable | None:
+        return faults.fault_of(error, lost)
+
+    def _expires_pool(self, error: Exception, lost: bool) -> bool:
+        return faults.expires_pool(error, lost)
+
+
+async def query(connection: Connection, sql: str, params: Params = None) -> list[dict[str, Any]]:
+    """The rows as dicts. ``%s`` or ``%(name)s`` in ``sql`` stand for parameters."""
+    async with connection.cursor(aiomysql.DictCursor) as cursor:
+        await cursor.execute(sql, params)
+        return list(await cursor.fetchall())
+
+
+async def execute(connection: Connection, sql: str, params: Params = None) -> int:
+    """Affected rows: for UPDATE those that really changed."""
+    async with connection.cursor() as cursor:
+        return int(await cursor.execute(sql, params))

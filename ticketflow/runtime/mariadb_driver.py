@@ -1,0 +1,117 @@
+"""Opening and cutting one aiomysql connection: all addresses in turn, and a deadline for every answer."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiomysql
+from pymysql.constants import SERVER_STATUS
+
+from ticketflow.runtime.address import Address
+from ticketflow.runtime.errors import Unavailable
+from ticketflow.runtime.keepalive import watch_peer
+from ticketflow.runtime.mariadb_faults import CONNECT_FAULTS
+
+ANSWER_MARGIN_S = 1.0  # the server's own time-out should come first: its answer is definite
+
+# STRICT: a value that does not fit is an error, not a truncated value. NO_ENGINE_SUBSTITUTION: InnoDB or nothing.
+SQL_MODE = "'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+
+
+class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
+    """aiomysql has no time-out for an answer: here every query has one, whoever sends it."""
+
+    answer_timeout_s: float
+
+    async def query(self, sql: Any, unbuffered: bool = False) -> Any:
+        async with asyncio.timeout(self.answer_timeout_s):
+            return await super().query(sql, unbuffered)
+
+
+class MariaDBDriver:
+    """``pool.Driver`` for aiomysql."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        database: str,
+        user: str,
+        password: str,
+        *,
+        name: str,
+        connect_timeout_s: float,
+        statement_timeout_s: float,
+    ) -> None:
+        if not addresses:
+            raise ValueError("no address of a database is given")
+        self._addresses = list(addresses)
+        self._account = {"db": database, "user": user, "password": password, "program_name": name}
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = statement_timeout_s + ANSWER_MARGIN_S
+        lock_wait_s = max(1, int(statement_timeout_s) - 1)
+        self._init = (
+            f"SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = {SQL_MODE}, "
+            "SESSION tx_isolation = 'READ-COMMITTED', "
+            f"max_statement_time = {statement_timeout_s}, innodb_lock_wait_timeout = {lock_wait_s}, "
+            f"idle_transaction_timeout = {max(1, int(statement_timeout_s * 2))}"
+        )
+
+    async def connect(self) -> TimedConnection:
+        """A connection to the first address that answers, beginning with the last good one. Raises Unavailable."""
+        failures = []
+        for address in list(self._addresses):
+            try:
+                connection = await self.connect_to(address)
+            except CONNECT_FAULTS as error:
+                failures.append(f"{address}: {_reason(error)}")
+                continue
+            self._addresses = [address, *(other for other in self._addresses if other != address)]
+            return connection
+        raise Unavailable("; ".join(failures))
+
+    async def connect_to(self, address: Address) -> TimedConnection:
+        connection = TimedConnection(
+            host=address.host,
+            port=address.port,
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=self._connect_timeout_s,
+            **self._account,
+        )
+        connection.answer_timeout_s = self._connect_timeout_s
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await connection._connect()
+                await connection.query(self._init)
+        except BaseException:
+            self.discard(connection)
+            raise
+        connection.answer_timeout_s = self._answer_timeout_s
+        watch_peer(connection._writer.transport.get_extra_info("socket"))
+        return connection
+
+    def lost(self, connection: TimedConnection) -> bool:
+        """Whether the connection has ended, as far as this side has heard."""
+        if connection.closed or connection._writer.transport.is_closing():
+            return True
+        reader = connection._reader
+        return bool(reader.eof_received or reader.at_eof() or reader.exception() is not None)
+
+    def usable(self, connection: TimedConnection) -> bool:
+        """Open, in step with the server (nothing unread), and not in a transaction."""
+        if self.lost(connection) or connection._reader._buffer:
+            return False
+        return not connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
+
+    def discard(self, connection: TimedConnection) -> None:
+        with suppress(Exception):  # a connection that is broken already may object to anything
+            if connection._writer is not None:
+                connection._writer.transport.abort()
+        with suppress(Exception):
+            connection.close()
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__
+    return f"{error} ({cause})" if cause is not None and str(cause) else str(error) or "no answer in time"

@@ -1,0 +1,82 @@
+"""The lock that only one migrator holds: the database's own, on a connection that does nothing else.
+
+Both give the URL by which yoyo connects to the very server that holds the lock.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+import psycopg
+import pymysql
+
+from ticketflow.runtime.errors import MigrationError, Unavailable
+from ticketflow.runtime.log import get_logger
+
+CONNECT_TIMEOUT_S = 5
+POLL_S = 0.1
+LOCK_NAME_CHARS_MAX = 64  # GET_LOCK's limit
+
+log = get_logger("migrate")
+
+
+@contextmanager
+def postgres_lock(url: str, name: str, timeout_s: float) -> Iterator[str]:
+    """Holds pg_advisory_lock. Polled, since a session that waits inside the server blocks CREATE INDEX CONCURRENTLY."""
+    try:
+        connection = psycopg.connect(
+            url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, target_session_attrs="read-write"
+        )
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"Postgres: {str(error).strip()}") from error
+    with connection:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+            if row is not None and row[0]:
+                break
+            _wait_or_give_up(name, deadline)
+        info = connection.info
+        user, password = quote(info.user, safe=""), quote(info.password, safe="")
+        yield (
+            f"postgresql+psycopg://{user}:{password}@/{quote(info.dbname, safe='')}?"
+            + urlencode({"host": info.host, "port": info.port, "connect_timeout": CONNECT_TIMEOUT_S})
+        )
+
+
+@contextmanager
+def mariadb_lock(url: str, name: str, timeout_s: float) -> Iterator[str]:
+    """Holds GET_LOCK. On a Galera cluster the lock is the node's, not the cluster's: migrate through the one writer."""
+    parts = urlsplit(url)
+    database = unquote(parts.path.lstrip("/"))
+    try:
+        connection = pymysql.connect(
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or 3306,
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            database=database,
+            charset="utf8mb4",
+            connect_timeout=CONNECT_TIMEOUT_S,
+            autocommit=True,
+        )
+    except pymysql.OperationalError as error:
+        raise Unavailable(f"MariaDB: {error}") from error
+    with connection, connection.cursor() as cursor:
+        lock = f"{name}@{database}"[:LOCK_NAME_CHARS_MAX]  # GET_LOCK is server-wide, not per database
+        deadline = time.monotonic() + timeout_s
+        while True:
+            cursor.execute("SELECT GET_LOCK(%s, 0)", (lock,))
+            row = cursor.fetchone()
+            if row is not None and row[0] == 1:
+                break
+            _wait_or_give_up(name, deadline)
+        options = {"charset": "utf8mb4", **dict(parse_qsl(parts.query))}
+        yield f"mysql://{parts.netloc}/{quote(database, safe='')}?{urlencode(options)}"
+
+
+def _wait_or_give_up(name: str, deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise MigrationError(f"another migrator has been holding the lock {name!r} for too long")
+    time.sleep(POLL_S)

@@ -1,0 +1,250 @@
+"""A bounded pool of connections to one store, whatever the driver.
+
+Laws:
+- At most ``size_max`` connections exist, those being opened included; a waiter waits ``acquire_timeout_s`` at most.
+- Last in, first out: few connections stay warm, the others age and are dropped.
+- Connections are opened by tasks of the pool, not by who waits: a cancelled waiter breaks nothing, and one slow
+  handshake holds up nobody else.
+- A failed opening backs off, 50 ms to 1 s with jitter, and goes on trying while anybody waits or the pool is below
+  ``size_min``: once the server is back, the pool is back within that second. A short outage is waited out; from
+  ``acquire_timeout_s`` of outage on, callers are refused at once.
+- A connection whose state is in doubt is discarded, never handed on. ``expire`` does that to all of them, since a
+  failover kills every connection and not only the one that noticed.
+"""
+
+import asyncio
+import random
+from collections import deque
+from typing import Generic, TypeVar
+
+from ticketflow.runtime import metrics
+from ticketflow.runtime.errors import Unavailable
+from ticketflow.runtime.log import get_logger
+from ticketflow.runtime.slot import Driver, Slot
+
+C = TypeVar("C")
+
+BACKOFF_S = (0.05, 1.0)
+WAITERS_MAX = 2048  # beyond this the store cannot catch up within any caller's deadline
+
+log = get_logger("pool")
+
+_connections = metrics.gauge("pool_connections", "Connections of a pool", ("pool", "state"))
+_waiting = metrics.gauge("pool_waiting", "Callers that wait for a connection", ("pool",))
+
+
+class Pool(Generic[C]):
+    def __init__(
+        self,
+        driver: Driver[C],
+        *,
+        name: str,
+        size_min: int,
+        size_max: int,
+        acquire_timeout_s: float,
+        recycle_s: float,
+    ) -> None:
+        if not 0 <= size_min <= size_max or size_max < 1:
+            raise ValueError(f"pool {name}: sizes {size_min} and {size_max} make no sense")
+        self.name = name
+        self._driver = driver
+        self._size_min = size_min
+        self._size_max = size_max
+        self._acquire_timeout_s = acquire_timeout_s
+        self._recycle_s = recycle_s
+        self._idle: list[Slot[C]] = []
+        self._used: dict[int, Slot[C]] = {}
+        self._waiters: deque[asyncio.Future[Slot[C]]] = deque()
+        self._openers: set[asyncio.Task[None]] = set()
+        self._generation = 0
+        self._closing = False
+        self._failing_since: float | None = None
+        self._last_failure: Unavailable | None = None
+        self._drained = asyncio.Event()
+        self._show()
+
+    @property
+    def size(self) -> int:
+        """Connections that exist, those being opened included."""
+        return len(self._idle) + len(self._used) + len(self._openers)
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def in_use(self) -> int:
+        return len(self._used)
+
+    def start(self) -> None:
+        """Begins to fill the pool; never waits."""
+        self._top_up()
+
+    async def acquire(self) -> C:
+        """A usable connection, to be given back by ``release``. Raises Unavailable."""
+        if self._closing:
+            raise Unavailable(f"{self.name}: the pool is closed")
+        slot = self._pop_idle()
+        if slot is None:
+            slot = await self._wait()
+        else:
+            self._used[id(slot.connection)] = slot
+        return slot.connection
+
+    def release(self, connection: C, *, reusable: bool) -> None:
+        """Gives a connection back; one that is not ``reusable`` is cut. Never waits, never raises."""
+        slot = self._used.pop(id(connection))
+        if reusable and not self._closing and self._fresh(slot):
+            self._offer(slot)
+        else:
+            self._driver.discard(connection)
+        self._top_up()
+        if not self._used:
+            self._drained.set()
+
+    def expire(self) -> None:
+        """None of the present connections is used again once its present user has given it back."""
+        self._generation += 1
+        while self._idle:
+            self._driver.discard(self._idle.pop().connection)
+        self._top_up()
+
+    async def close(self, deadline_s: float) -> None:
+        """Refuses new users, waits for the present ones, then cuts whatever is left."""
+        self._closing = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(Unavailable(f"{self.name}: the pool is closing"))
+        for opener in self._openers:
+            opener.cancel()
+        if self._used:
+            self._drained.clear()
+            try:
+                async with asyncio.timeout(deadline_s):
+                    await self._drained.wait()
+            except TimeoutError:
+                log.warning("pool_closed_in_use", pool=self.name, in_use=len(self._used))
+        await asyncio.gather(*self._openers, return_exceptions=True)
+        for slot in [*self._idle, *self._used.values()]:
+            self._driver.discard(slot.connection)
+        self._idle.clear()
+
+    def _pop_idle(self) -> Slot[C] | None:
+        while self._idle:
+            slot = self._idle.pop()
+            if self._fresh(slot):
+                return slot
+            self._driver.discard(slot.connection)
+        return None
+
+    def _fresh(self, slot: Slot[C]) -> bool:
+        age_s = asyncio.get_running_loop().time() - slot.opened_at
+        return slot.generation == self._generation and age_s < self._recycle_s and self._driver.usable(slot.connection)
+
+    async def _wait(self) -> Slot[C]:
+        loop = asyncio.get_running_loop()
+        if len(self._waiters) >= WAITERS_MAX:
+            raise Unavailable(f"{self.name}: {WAITERS_MAX} callers wait for a connection already")
+        waiter: asyncio.Future[Slot[C]] = loop.create_future()
+        self._waiters.append(waiter)
+        self._top_up()
+        try:
+            if self._down():
+                raise self._refusal()
+            async with asyncio.timeout(self._acquire_timeout_s):
+                return await waiter
+        except TimeoutError:
+            if waiter.done() and not waiter.cancelled():
+                return waiter.result()  # decided in the turn of the loop in which the time ran out
+            raise self._refusal() from None
+        except BaseException:
+            self._take_back(waiter)
+            raise
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def _take_back(self, waiter: "asyncio.Future[Slot[C]]") -> None:
+        """A waiter that gives up may have been served in the same turn of the loop: its connection goes to the next."""
+        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            self.release(waiter.result().connection, reusable=True)
+
+    def _refusal(self) -> Unavailable:
+        if self._last_failure is not None:
+            return Unavailable(f"{self.name}: {self._last_failure}")
+        return Unavailable(f"{self.name}: all {self._size_max} connections are in use")
+
+    def _offer(self, slot: Slot[C]) -> None:
+        """To the longest-waiting caller, else to the idle ones."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self._used[id(slot.connection)] = slot  # from now on: it must be counted before the waiter wakes up
+                waiter.set_result(slot)
+                return
+        self._idle.append(slot)
+
+    def _down(self) -> bool:
+        """Whether the store has been out of reach for so long that waiting for it makes no sense."""
+        now = asyncio.get_running_loop().time()
+        return self._failing_since is not None and now - self._failing_since >= self._acquire_timeout_s
+
+    def _top_up(self) -> None:
+        if self._closing:
+            return
+        wanted = max(len(self._waiters), self._size_min - len(self._idle) - len(self._used))
+        if self._failing_since is not None:
+            wanted = min(wanted, 1)  # one probe; the others would only add load to a server that starts
+        while len(self._openers) < wanted and self.size < self._size_max:
+            opener = asyncio.create_task(self._open_one(), name=f"{self.name}-opener")
+            self._openers.add(opener)
+            opener.add_done_callback(self._opener_done)
+
+    def _opener_done(self, opener: "asyncio.Task[None]") -> None:
+        self._openers.discard(opener)
+        if not opener.cancelled() and (error := opener.exception()) is not None:
+            # A bug, or a refusal for good (wrong password): whoever waits shall see it, and the next caller tries anew.
+            # They are told before it is logged: rendering a traceback may take longer than they wait.
+            while self._waiters:
+                waiter = self._waiters.popleft()
+                if not waiter.done():
+                    waiter.set_exception(error)
+            log.error("pool_open_failed", pool=self.name, exc_info=error)
+            return
+        self._top_up()
+
+    async def _open_one(self) -> None:
+        """Opens one connection, however often that must be tried."""
+        loop = asyncio.get_running_loop()
+        pause_s = BACKOFF_S[0]
+        while True:
+            generation = self._generation
+            try:
+                connection = await self._driver.connect()
+            except Unavailable as fault:
+                self._note_failure(fault, loop.time())
+                await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, no secret
+                pause_s = min(pause_s * 2, BACKOFF_S[1])
+                if len(self._openers) > 1:
+                    return  # one probe is enough
+                continue
+            if self._failing_since is not None:
+                log.info("pool_back", pool=self.name, after_s=round(loop.time() - self._failing_since, 3))
+            self._failing_since = self._last_failure = None
+            self._offer(Slot(connection, generation, loop.time()))
+            return
+
+    def _note_failure(self, fault: Unavailable, now: float) -> None:
+        self._last_failure = fault
+        if self._failing_since is None:
+            self._failing_since = now
+            log.warning("pool_down", pool=self.name, error=str(fault))
+        if self._down():
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_exception(self._refusal())
+
+    def _show(self) -> None:
+        for state, members in {"idle": self._idle, "in_use": self._used, "opening": self._openers}.items():
+            _connections.labels(self.name, state).set_function(members.__len__)
+        _waiting.labels(self.name).set_function(self._waiters.__len__)

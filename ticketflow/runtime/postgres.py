@@ -1,0 +1,104 @@
+"""Postgres: a pool of asyncpg connections whose transactions always say whether they happened (see store.py).
+
+Time-outs at each await: to acquire, to connect, for every statement (the server's own first, ours a second later),
+for the block as a whole, for COMMIT.
+"""
+
+from collections.abc import Callable
+
+import asyncpg
+
+from ticketflow.runtime import postgres_faults as faults
+from ticketflow.runtime.errors import Indefinite, NotCommitted, Unavailable
+from ticketflow.runtime.pool import Pool
+from ticketflow.runtime.postgres_driver import Connection, PostgresDriver
+from ticketflow.runtime.postgres_listen import listen
+from ticketflow.runtime.store import Store
+
+__all__ = ["Connection", "PostgresPool"]
+
+RECYCLE_S = 1800.0  # long: each new connection prepares its statements again
+CLEAN_TIMEOUT_S = 1.0  # beyond it cutting the connection is the quicker way
+# What asyncpg's own reset does, without its DO block; RESET ALL goes back to the settings given at connect.
+RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
+
+
+class PostgresPool(Store[Connection]):
+    """``dsn``: postgresql://user:pass@host:port[,host:port]/db; of several hosts the one that takes writes is used."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        name: str,
+        size_min: int = 1,
+        size_max: int = 8,
+        connect_timeout_s: float = 3,
+        statement_timeout_s: float = 5,
+        acquire_timeout_s: float = 2,
+        transaction_timeout_s: float = 10,
+        commit_timeout_s: float = 6,
+    ) -> None:
+        self._driver = PostgresDriver(
+            dsn, name=name, connect_timeout_s=connect_timeout_s, statement_timeout_s=statement_timeout_s
+        )
+        pool = Pool(
+            self._driver,
+            name=name,
+            size_min=size_min,
+            size_max=size_max,
+            acquire_timeout_s=acquire_timeout_s,
+            recycle_s=RECYCLE_S,
+        )
+        super().__init__(pool, transaction_timeout_s=transaction_timeout_s)
+        self._begin_timeout_s = acquire_timeout_s
+        self._commit_timeout_s = commit_timeout_s
+
+    async def listen(self, channel: str, callback: Callable[[str], None]) -> None:
+        """Runs for ever: calls ``callback(payload)`` for every NOTIFY, and ``callback("")`` after each (re)connect,
+        since notifications may have been missed. Uses a connection of its own, beside the pool."""
+        await listen(self._driver, channel, callback)
+
+    async def _begin(self, connection: Connection) -> None:
+        await connection.execute("BEGIN", timeout=self._begin_timeout_s)
+
+    async def _commit(self, connection: Connection) -> None:
+        if connection.is_closed():
+            raise Unavailable("the connection was lost before COMMIT")
+        warnings = self._driver.warnings(connection)
+        warnings.clear()
+        try:
+            tag = await connection.execute("COMMIT", timeout=self._commit_timeout_s)
+        except asyncpg.PostgresError as error:
+            if faults.commit_definitely_failed(error):
+                raise
+            self._pool.expire()
+            raise Indefinite(f"COMMIT was answered by {faults.sqlstate(error)} {error}") from error
+        except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            self._driver.discard(connection)
+            self._pool.expire()
+            raise Indefinite(f"COMMIT was not answered: {str(error) or 'no answer in time'}") from error
+        if warnings:
+            # "canceling wait for synchronous replication": committed here, perhaps on no other node. A server that is
+            # told to cancel or to stop calls that a success with a warning; it would not survive a failover.
+            raise Indefinite(f"COMMIT was answered with a warning: {warnings[0]}")
+        if tag != "COMMIT":
+            raise NotCommitted("a statement of the transaction had failed, and its error was swallowed")
+
+    async def _clean(self, connection: Connection) -> None:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK", timeout=CLEAN_TIMEOUT_S)
+        else:
+            await connection.execute(RESET, timeout=CLEAN_TIMEOUT_S)
+
+    async def _probe(self, connection: Connection) -> None:
+        await connection.execute("SELECT 1")
+
+    def _lost(self, connection: Connection) -> bool:
+        return connection.is_closed()
+
+    def _fault_of(self, error: Exception, lost: bool) -> Unavailable | None:
+        return faults.fault_of(error, lost)
+
+    def _expires_pool(self, error: Exception, lost: bool) -> bool:
+        return faults.expires_pool(error, lost)

@@ -1,0 +1,60 @@
+"""The one loop that repeats a worker's ``run_once() -> count``."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.log import get_logger
+
+log = get_logger("worker")
+
+
+async def loop(
+    name: str,
+    run_once: Callable[[], Awaitable[int]],
+    *,
+    idle_s: float,
+    wake: asyncio.Event | None = None,
+    backoff_s: tuple[float, float] = (0.05, 2.0),
+) -> None:
+    """Repeats ``run_once`` for ever: at once while it has done something, else after ``wake`` or ``idle_s``.
+
+    Unavailable and Indefinite make it back off, with jitter, and are logged once for each change of state. Any other
+    exception is a bug: it is logged and passes, so that the service ends and its supervisor starts it afresh.
+    """
+    pause_s = backoff_s[0]
+    failing = False
+    while True:
+        if wake is not None:
+            wake.clear()  # before the work: what wakes us during it must not be lost
+        try:
+            count = await run_once()
+        except (Unavailable, Indefinite) as fault:
+            if not failing:
+                log.warning("worker_waits", worker=name, error=f"{type(fault).__name__}: {fault}")
+            failing = True
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, no secret
+            pause_s = min(pause_s * 2, backoff_s[1])
+            continue
+        except Exception:
+            log.exception("worker_failed", worker=name)
+            raise
+        if failing:
+            log.info("worker_goes_on", worker=name)
+        failing, pause_s = False, backoff_s[0]
+        if count == 0:
+            await _idle(wake, idle_s)
+        else:
+            await asyncio.sleep(0)  # others have their turn even when run_once never waits
+
+
+async def _idle(wake: asyncio.Event | None, idle_s: float) -> None:
+    if wake is None:
+        await asyncio.sleep(idle_s)
+        return
+    try:
+        async with asyncio.timeout(idle_s):
+            await wake.wait()
+    except TimeoutError:
+        pass
