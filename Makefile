@@ -39,7 +39,7 @@ lint: install ## ruff, mypy --strict, import-linter
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-lock: .venv ## resolve requirements.txt anew from pyproject.toml
+lock: .venv ## resolve the locks anew from pyproject.toml
 	@$(PYTHON) -m stack.lock
 
 .venv:

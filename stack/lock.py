@@ -1,4 +1,7 @@
-"""`make lock`: resolves requirements.txt anew from pyproject.toml, with hashes and without any address or path."""
+"""`make lock`: resolves the locks anew from pyproject.toml, with hashes and without any address or path.
+
+requirements.txt is for development and has everything; requirements-run.txt, for images, is the part of it that runs.
+"""
 
 import re
 import shutil
@@ -10,20 +13,21 @@ from stack.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.txt"
+RUN_LOCK = ROOT / "requirements-run.txt"
 # A name, a version, its hashes, why it is here: whatever else a resolver writes would tie the lock to one machine.
 ALLOWED = re.compile(r"(?P<pin>[A-Za-z0-9._-]+==[^\s/:@]+)?( ?\\)?|--hash=sha256:[0-9a-f]{64}( \\)?|#( .*)?")
 ADDRESS = re.compile(r"[a-z+]+://|(^|\s)/")
 
 
-def resolver() -> list[str]:
-    """The command of the resolver that is there. Raises StackError when there is none."""
+def resolver(*only: str) -> list[str]:
+    """The command of the resolver that is there; ``only``: options of this lock. Raises StackError when there is none."""
     beside = Path(sys.executable).parent
     uv = shutil.which("uv", path=str(beside)) or shutil.which("uv")
     if uv is None:
         raise StackError(
             f"`uv` is needed to resolve and is not here: `{beside}/pip install uv`, then `make lock` again"
         )
-    options = ["--extra", "dev", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
+    options = [*only, "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
     return [uv, "pip", "compile", "--quiet", *options, "--python-version", "3.11", "pyproject.toml"]
 
 
@@ -34,13 +38,18 @@ def unwanted(lock: str) -> list[str]:
 
 
 def lock() -> None:
-    done = subprocess.run(resolver(), cwd=ROOT, check=False, text=True, capture_output=True)
+    LOCK.write_text(_resolved("--extra", "dev"))
+    RUN_LOCK.write_text(_resolved("--constraints", LOCK.name))  # the same versions: what is tested is what runs
+
+
+def _resolved(*only: str) -> str:
+    done = subprocess.run(resolver(*only), cwd=ROOT, check=False, text=True, capture_output=True)
     if done.returncode != 0:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
         raise StackError(f"resolving failed: {said[-1]}")
     if bad := unwanted(done.stdout):
         raise StackError(f"the resolver wrote what must not be in a lock: {bad[0].strip()}")
-    LOCK.write_text(done.stdout)
+    return done.stdout
 
 
 if __name__ == "__main__":

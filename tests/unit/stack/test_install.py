@@ -88,8 +88,22 @@ def test_too_little_disk_is_said_before_anything_is_begun(monkeypatch: pytest.Mo
         install.install()
 
 
-def test_the_lock_holds_pins_and_hashes_and_nothing_else() -> None:
-    assert lock.unwanted(lock.LOCK.read_text()) == []
+@pytest.mark.parametrize("path", [lock.LOCK, lock.RUN_LOCK], ids=lambda path: path.name)
+def test_a_lock_holds_pins_and_hashes_and_nothing_else(path: Path) -> None:
+    assert lock.unwanted(path.read_text()) == []
+
+
+def test_images_get_the_versions_that_are_tested_and_none_of_the_tools() -> None:
+    everything, what_runs = (_pins(path) for path in (lock.LOCK, lock.RUN_LOCK))
+    assert what_runs.items() <= everything.items()
+    assert {"asyncpg", "cryptography", "uvloop"} <= what_runs.keys()
+    assert not {"pytest", "mypy", "ruff", "hypothesis"} & what_runs.keys()
+
+
+def _pins(path: Path) -> dict[str, str]:
+    """Name and version, with the hashes, by name."""
+    pins = path.read_text().replace("\\\n", "").split("\n")
+    return {line.split("==")[0]: line for line in pins if "==" in line}
 
 
 @pytest.mark.parametrize(
