@@ -7,7 +7,9 @@ Laws:
 - Any complete frame is a sign of life; half a frame is not, and has a deadline of its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 
 from ticketflow.feed.errors import (
     Code,
@@ -46,6 +48,7 @@ class Ended:
 
 
 Event = Hello | Welcome | Events | Ack | Goodbye | Ended
+_End = Callable[[float, list[Event]], None]  # ends the session at a time, and tells of it
 
 
 @dataclass(slots=True)
@@ -126,31 +129,40 @@ class Protocol:
         """When ``tick`` has something to do, at the latest; None when closed."""
         if self.state is State.CLOSED:
             return None
-        deadlines = [self._phase_deadline()]
-        if self._begun_at is not None:
-            deadlines.append(self._begun_at + self.limits.frame_timeout_s)
+        deadlines = [deadline for deadline, _end in self._ends()]
         if self._alive:
-            deadlines.append(self._heard_at + self._idle_timeout_s)
             deadlines.append(self._pinged_at + self._ping_interval_s)
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        return min(deadlines, default=None)
 
     def tick(self, now: float) -> list[Event]:
         """Send what is due at ``now``, and end the session if the peer is late."""
         events: list[Event] = []
         if self.state is State.CLOSED:
             return events
-        if self._begun_at is not None and now >= self._begun_at + self.limits.frame_timeout_s:
-            self._refuse(RemoteProtocolError(Code.FRAME_TIMEOUT, "a frame was begun and not completed in time"), events)
-        elif (deadline := self._phase_deadline()) is not None and now >= deadline:
-            self._phase_over(events)
-        elif self._alive and now >= self._heard_at + self._idle_timeout_s:
-            self._write_refuse(Code.IDLE_TIMEOUT, "nothing was heard from you", None)
-            events += self._end(PeerSilent(f"nothing was heard for {now - self._heard_at:.1f} s"))
+        missed = [(deadline, end) for deadline, end in self._ends() if now >= deadline]
+        if missed:
+            _deadline, end = min(missed, key=itemgetter(0))
+            end(now, events)
         elif self._alive and now >= self._pinged_at + self._ping_interval_s:
             self._pinged_at = now
             self._ping_n += 1
             self._send(Ping(self._ping_n))
         return events
+
+    def _ends(self) -> list[tuple[float, _End]]:
+        """The deadlines that run, and what ends the session when one is missed.
+
+        The one that was missed first is the cause. When we come late, as a busy machine does, others are over too: they
+        must not change what the peer is told. Of two that fall together the one listed first counts.
+        """
+        ends: list[tuple[float, _End]] = []
+        if (deadline := self._phase_deadline()) is not None:
+            ends.append((deadline, self._phase_over))
+        if self._begun_at is not None:
+            ends.append((self._begun_at + self.limits.frame_timeout_s, self._frame_over))
+        if self._alive:
+            ends.append((self._heard_at + self._idle_timeout_s, self._idle_over))
+        return ends
 
     @property
     def closed(self) -> bool:
@@ -166,8 +178,15 @@ class Protocol:
         """The deadline of the handshake, if this role has one in this state."""
         raise NotImplementedError
 
-    def _phase_over(self, events: list[Event]) -> None:
+    def _phase_over(self, now: float, events: list[Event]) -> None:
         raise NotImplementedError
+
+    def _frame_over(self, now: float, events: list[Event]) -> None:
+        self._refuse(RemoteProtocolError(Code.FRAME_TIMEOUT, "a frame was begun and not completed in time"), events)
+
+    def _idle_over(self, now: float, events: list[Event]) -> None:
+        self._write_refuse(Code.IDLE_TIMEOUT, "nothing was heard from you", None)
+        events += self._end(PeerSilent(f"nothing was heard for {now - self._heard_at:.1f} s"))
 
     def refuse(self, code: str, reason: str, retry_after_s: float | None = None) -> list[Event]:
         """End the session with REFUSE. Does nothing when it has ended."""

@@ -121,5 +121,5 @@ class ReceiverProtocol(Protocol):
     def _phase_deadline(self) -> float | None:
         return self._hello_deadline if self.state is State.NEW else None
 
-    def _phase_over(self, events: list[Event]) -> None:
+    def _phase_over(self, now: float, events: list[Event]) -> None:
         self._refuse(RemoteProtocolError(Code.HANDSHAKE_TIMEOUT, "no HELLO came in time"), events)

@@ -155,6 +155,6 @@ class SenderProtocol(Protocol):
     def _phase_deadline(self) -> float | None:
         return self._deadline
 
-    def _phase_over(self, events: list[Event]) -> None:
+    def _phase_over(self, now: float, events: list[Event]) -> None:
         self._write_refuse(Code.HANDSHAKE_TIMEOUT, "no WELCOME came in time", None)
         events += self._end(PeerSilent(f"no answer to HELLO within {self.limits.welcome_timeout_s} s"))

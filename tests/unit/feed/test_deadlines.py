@@ -36,6 +36,25 @@ def test_hello_byte_by_byte_does_not_stretch_its_deadline() -> None:
     assert remote_code([*wire.receiver.tick(wire.now + 2)]) == Code.HANDSHAKE_TIMEOUT
 
 
+def test_who_is_looked_at_late_is_told_what_he_missed_first() -> None:
+    """Every deadline that runs is over at once: on a machine that stood still the first one is the cause all the same."""
+    stranger, dripping, silent = Wire(), Wire().open(), Wire(Limits(frame_timeout_s=5.9)).open()
+    stranger.receiver.receive(b"\x00", stranger.now)
+    assert remote_code([*stranger.receiver.tick(stranger.now + 60)]) == Code.HANDSHAKE_TIMEOUT
+
+    dripping.receiver.receive(b"\x00", dripping.now)
+    assert remote_code([*dripping.receiver.tick(dripping.now + 60)]) == Code.FRAME_TIMEOUT
+
+    silent.receiver.receive(b"\x00", silent.now + 1)
+    assert isinstance(end_of(silent.receiver.tick(silent.now + 60)), PeerSilent)
+
+    mute = Wire()
+    mute.cross()
+    mute.sender.receive(b"\x00", mute.now + 8)
+    assert isinstance(end_of(mute.sender.tick(mute.now + 60)), PeerSilent)
+    assert mute.sender.refused == Code.HANDSHAKE_TIMEOUT
+
+
 def test_while_the_receiver_makes_up_its_mind_nobody_is_dead() -> None:
     wire = Wire()
     wire.cross()
