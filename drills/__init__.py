@@ -1,0 +1,1 @@
+"""Drills: faults, buyers and checkers, which together give a verdict."""
