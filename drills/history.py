@@ -2,11 +2,11 @@
 
 Laws of this file:
 - Data only. It knows no clock, no network, no store and no cluster; whoever was there writes it down.
-- `..._s` is seconds since the drill began, by the driver's monotonic clock. `..._at_s` is seconds since the Unix epoch, by
-  the clock of the store that says so; `History.started_at_s` lays the one over the other.
+- `..._s` is seconds since the drill began, by the driver's monotonic clock; so is `Sample.at_s`. Every other `..._at_s`
+  is the Unix time by the clock of the store that says so; `History.started_at_s` lays the one over the other.
 - Money is in minor units. A seat is a place's unit id, numbered or general admission. A hold and its order have one id.
 - What is not known is None or empty, never a guess. "indefinite": may have happened, may still happen.
-- Rows are of this drill's ticketed event only, and of the time since it began; how many there are is bounded by the drill.
+- Rows are of this drill's ticketed event only, and of the time since it began; the drill bounds how many there are.
 
 Rows are arrays in JSON: a drill has tens of thousands of them.
 """
@@ -16,8 +16,9 @@ from typing import Literal
 import msgspec
 
 Action = Literal["hold", "release", "pay", "order", "sale", "availability"]
-# "refused" is definite: the answer said that it was not done. A 503 that promises so (store_unavailable) is "refused" too,
-# and still an error that a buyer saw. A read that was answered is "ok", whatever it said.
+# "refused": it is certain that it was not done. A 503 that promises so (store_unavailable) is "refused" too, and still
+# an error that a buyer saw. "indefinite": some attempt may have been done, and no later answer decided it (that the last
+# attempt did nothing decides nothing about the first). A read that was answered is "ok", whatever it said.
 Outcome = Literal["ok", "refused", "indefinite"]
 
 
@@ -42,9 +43,7 @@ class Op(Row, frozen=True):
     attempts: int = 1
     order_id: str = ""  # of a hold: only when ok; of all else: the order it was about
     payment_id: str = ""  # of a pay: when its answer said it
-    seats: tuple[
-        str, ...
-    ] = ()  # of a hold: those of the answer when ok, else those that were asked for (numbered ones)
+    seats: tuple[str, ...] = ()  # of a hold: those of the answer when ok, else the numbered ones that were asked for
     amount_minor: int | None = None  # of a hold: its total; of a pay: what the payment is over
     state: str = ""  # as the last answer said: HELD, RELEASED, PENDING, PAYING, CONFIRMED, FAILED, ...
     tickets: int = 0  # of an order or sale: how many it showed
@@ -80,10 +79,8 @@ class Places(Row, frozen=True):
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the watch saw at one moment. What could not be read is missing: that a store is away is no finding."""
 
-    at_s: float
-    roles: dict[
-        str, str
-    ] = {}  # {"postgres primary": "postgres2", "postgres timeline": "3", "galera writer": "mariadb1"}
+    at_s: float  # since the drill began
+    roles: dict[str, str] = {}  # {"postgres primary": "postgres2", "galera writer": "mariadb1"}
     backlog: dict[str, int] = {}  # by stream: events not yet stamped, or stamped and not acknowledged
     streams: dict[str, StreamAt] = {}
     places: Places | None = None
@@ -172,8 +169,8 @@ class Received(Row, frozen=True):
 class Stream(msgspec.Struct, frozen=True):
     """Both ends of a stream at the end, and what went through it.
 
-    ``staged``: every event staged since the drill began. ``received``: every dedup key recorded since the drill began, but
-    those of events that were staged before it.
+    ``staged``: every event staged since the drill began. ``received``: every dedup key recorded since the drill began,
+    but those of events that were staged before it.
     """
 
     name: str  # the sender's name too: reservation, billing, portal
@@ -219,7 +216,7 @@ class Show(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """``load_...``: when buyers arrived; faults begin inside of it. Before the first fault the drill is in steady state."""
+    """``load_...``: when buyers arrived; faults begin inside of it. Before the first fault it is in steady state."""
 
     drill: str
     seed: int
