@@ -1,4 +1,4 @@
-"""`python -m stack`: the embedded stack from the command line."""
+"""`python -m stack`: the embedded stack, and the credentials of a cluster, from the command line."""
 
 import argparse
 import fcntl
@@ -6,8 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from stack import seed, settings, status, up
+from stack import credentials, seed, settings, status, up
 from stack.demo import sale
 from stack.errors import StackError
 from stack.progress import say, step
@@ -92,6 +93,14 @@ def _kill(stack: Stack, options: argparse.Namespace) -> int:
     return 0
 
 
+def _credentials(_stack: Stack, options: argparse.Namespace) -> int:
+    if options.show:
+        say(credentials.show(options.into, options.show))
+    else:
+        credentials.make(options.into)
+    return 0
+
+
 def _must_run(stack: Stack) -> None:
     if not stack.supervisor.is_up():
         raise StackError("the stack is not running: `make run` starts it")
@@ -128,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
     command("restart", _restart, "stop and start one process").add_argument("name")
     command("kill", _kill, "SIGKILL one process, to see it come back").add_argument("name")
+    made = command("credentials", _credentials, "make the passwords, keys and certificates of a cluster")
+    made.add_argument("--into", type=Path, required=True, metavar="DIR", help="a folder for each tier is made there")
+    made.add_argument("--show", metavar="TIER/FILE", help="print one that is there")
     return parser
 
 

@@ -20,7 +20,7 @@ ADDRESS = re.compile(r"[a-z+]+://|(^|\s)/")
 
 
 def resolver(*only: str) -> list[str]:
-    """The command of the resolver that is there; ``only``: options of this lock. Raises StackError when there is none."""
+    """The command of the resolver that is there, with this lock's options. Raises StackError when there is none."""
     beside = Path(sys.executable).parent
     uv = shutil.which("uv", path=str(beside)) or shutil.which("uv")
     if uv is None:
