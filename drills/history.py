@@ -17,8 +17,8 @@ import msgspec
 
 Action = Literal["hold", "release", "pay", "order", "sale", "availability"]
 # "refused": it is certain that it was not done. A 503 that promises so (store_unavailable) is "refused" too, and still
-# an error that a buyer saw. "indefinite": some attempt may have been done, and no later answer decided it (that the last
-# attempt did nothing decides nothing about the first). A read that was answered is "ok", whatever it said.
+# an error that a buyer saw. "indefinite": some attempt may have been done and no later answer decided it; that the last
+# attempt did nothing decides nothing about the first. A read that was answered is "ok", whatever it said.
 Outcome = Literal["ok", "refused", "indefinite"]
 
 
@@ -104,6 +104,7 @@ class Hold(Row, frozen=True):
     payment_id: str | None  # the payment it was sold to
     placed_at_s: float
     held_until_at_s: float
+    ended_at_s: float | None  # when it was released, sold, or seen to be over by the sweeper
 
 
 class Order(Row, frozen=True):
@@ -164,6 +165,8 @@ class Received(Row, frozen=True):
 
     event_id: str
     seq: int | None  # None where the way has no seq (RabbitMQ)
+    kind: str = ""  # where the receiver keeps it (portal, in sale_history), as the key
+    key: str = ""
 
 
 class Stream(msgspec.Struct, frozen=True):
