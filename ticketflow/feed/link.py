@@ -19,7 +19,7 @@ from ticketflow.feed.states import State
 FLUSH_BYTES = 64 * 1024  # queued output beyond this does not wait for the end of the loop turn
 TICK_S_MAX = 0.25  # a deadline that moved forward is noticed this late at most
 TICK_S_MIN = 0.005
-LATE_S = 0.1  # a timer this late means that we stood still, not the peer: read what has arrived before judging it
+LATE_S = 0.1  # a timer this late means that we stood still (stopped, or starved of processor), not the peer
 DROPPED_BYTES_MAX = 4 * 1024 * 1024  # read and dropped after a REFUSE, so that the peer can read it; then abort
 
 
@@ -162,7 +162,11 @@ class Link(asyncio.Protocol):
     def _tick(self) -> None:
         assert self._timer is not None
         now = self._loop.time()
-        self._was_late = not self._was_late and now - self._timer.when() > LATE_S  # once: then judge all the same
+        late_s = now - self._timer.when()
+        if late_s > LATE_S:
+            self.core.stood_still(late_s)
+        # Read what has arrived meanwhile before judging the peer; once, for one who is always late must judge as well.
+        self._was_late = not self._was_late and late_s > LATE_S
         if not self._was_late:
             self._handle(self.core.tick(now))
         self._meter.update(self.core.counts, self.stream)

@@ -89,6 +89,12 @@ class Protocol:
         """The connection stands: deadlines count from here."""
         self._heard_at = self._pinged_at = now
 
+    def stood_still(self, for_s: float) -> None:
+        """We did nothing for so long, because we were stopped or busy: nobody is blamed for that time."""
+        self._heard_at += for_s
+        if self._begun_at is not None:
+            self._begun_at += for_s
+
     # -- bytes in, events out
 
     def receive(self, data: bytes | bytearray | memoryview, now: float) -> list[Event]:

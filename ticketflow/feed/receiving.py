@@ -36,6 +36,10 @@ class ReceiverProtocol(Protocol):
         super().connected(now)
         self._hello_deadline = now + self.limits.hello_timeout_s
 
+    def stood_still(self, for_s: float) -> None:
+        super().stood_still(for_s)
+        self._hello_deadline += for_s
+
     @property
     def window_events_used(self) -> int:
         """How many events are received and not acknowledged."""

@@ -44,6 +44,11 @@ class SenderProtocol(Protocol):
         super().connected(now)
         self._deadline = now + self.limits.welcome_timeout_s
 
+    def stood_still(self, for_s: float) -> None:
+        super().stood_still(for_s)
+        if self._deadline is not None:
+            self._deadline += for_s
+
     @property
     def window_events_used(self) -> int:
         """How many events are sent and not acknowledged."""

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.feed.peers import QUICK, Recorder, Stranger, at, hello, listening, serving
+from tests.integration.feed.peers import QUICK, Recorder, Stranger, at, hello, listening, serving, stranger
 from tests.support.waiting import wait_until
 from ticketflow.feed import ConnectFailed, PeerSilent, connect
 
@@ -56,10 +56,20 @@ async def test_a_receiver_that_never_says_welcome_is_left() -> None:
 
 
 async def test_a_loop_that_stood_still_does_not_blame_the_peer() -> None:
+    """Neither end is to blame, as both were in the process that was stopped, or starved."""
     receiver = Recorder()
     async with serving(receiver, QUICK) as server:
         session = await connect(at(server), hello(), limits=QUICK)
-        time.sleep(3 * QUICK.idle_timeout_s)  # noqa: ASYNC251 - this process was stopped, or busy
+        for _ in range(3):
+            time.sleep(3 * QUICK.idle_timeout_s)  # noqa: ASYNC251
+            await asyncio.sleep(2 * QUICK.ping_interval_s)
         await session.send(1, [b"x"])
         assert await session.wait_ack(5) == 1
         await session.close()
+
+
+async def test_who_says_hello_while_we_stand_still_is_welcome() -> None:
+    async with serving(Recorder(), QUICK) as server, stranger(server.port) as peer:
+        await wait_until(lambda: server.connections)
+        time.sleep(3 * QUICK.hello_timeout_s)  # noqa: ASYNC251
+        assert (await peer.greet())[0] == "welcome"

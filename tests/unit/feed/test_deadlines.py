@@ -37,7 +37,7 @@ def test_hello_byte_by_byte_does_not_stretch_its_deadline() -> None:
 
 
 def test_who_is_looked_at_late_is_told_what_he_missed_first() -> None:
-    """Every deadline that runs is over at once: on a machine that stood still the first one is the cause all the same."""
+    """All that run may be over by then: the first one is the cause all the same."""
     stranger, dripping, silent = Wire(), Wire().open(), Wire(Limits(frame_timeout_s=5.9)).open()
     stranger.receiver.receive(b"\x00", stranger.now)
     assert remote_code([*stranger.receiver.tick(stranger.now + 60)]) == Code.HANDSHAKE_TIMEOUT
@@ -53,6 +53,33 @@ def test_who_is_looked_at_late_is_told_what_he_missed_first() -> None:
     mute.sender.receive(b"\x00", mute.now + 8)
     assert isinstance(end_of(mute.sender.tick(mute.now + 60)), PeerSilent)
     assert mute.sender.refused == Code.HANDSHAKE_TIMEOUT
+
+
+def test_time_in_which_we_stood_still_is_not_the_peers() -> None:
+    stranger, dripping, mute = Wire(), Wire().open(), Wire()
+    stranger.receiver.stood_still(60)
+    assert stranger.receiver.tick(stranger.now + 62.9) == []
+    assert remote_code([*stranger.receiver.tick(stranger.now + 63)]) == Code.HANDSHAKE_TIMEOUT
+
+    dripping.receiver.receive(b"\x00", dripping.now)
+    dripping.receiver.stood_still(60)
+    assert dripping.receiver.tick(dripping.now + 64.9) == []
+    assert remote_code([*dripping.receiver.tick(dripping.now + 65)]) == Code.FRAME_TIMEOUT
+
+    mute.cross()
+    mute.sender.stood_still(60)
+    assert mute.sender.tick(mute.now + 68.9) == []
+    assert isinstance(end_of(mute.sender.tick(mute.now + 69)), PeerSilent)
+
+
+@pytest.mark.parametrize("which", ["sender", "receiver"])
+def test_who_stood_still_for_a_minute_gives_the_peer_its_6_s(which: str) -> None:
+    wire = Wire().open()
+    end: Protocol = getattr(wire, which)
+    wire.now += 60
+    end.stood_still(60)
+    assert silent_for(end, wire, 5.5) == []
+    assert isinstance(end_of(silent_for(end, wire, 1)), PeerSilent)  # type: ignore[arg-type]
 
 
 def test_while_the_receiver_makes_up_its_mind_nobody_is_dead() -> None:
