@@ -3,9 +3,15 @@
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.support.servers", "tests.support.ring"]
+
+# Hypothesis would fail an example for taking 200 ms, or examples for being made slowly: on two cores under four workers
+# that tells of the machine. What hangs is ended by pytest's own time-out.
+settings.register_profile("machine-independent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("machine-independent")
 
 RING_TESTS = ("tests/integration/ring/", "tests/integration/stack/test_stack.py")
 
