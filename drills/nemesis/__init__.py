@@ -1,0 +1,1 @@
+"""What runs inside the nemesis container: faults of networks and processes, by the hands of root on the host."""
