@@ -1,0 +1,125 @@
+"""total-queue: every staged event had its effect, exactly once. By stream:
+
+- lost: staged, and never received; or received, and what it tells of is not so at the receiver.
+- unexpected: received, and never staged.
+- doubled: one fact told by two events.
+
+Recovered is allowed: an event that its sender's store has lost after it was sent, and that was staged anew under another
+id, is the same fact told again (effects are idempotent by the fact, not only by the id).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from drills.checkers.finding import Finding, finding
+from drills.history import History, Staged, Stream
+
+NAME = "total-queue"
+
+# At most one of each for a sale, ever. The others are told once for each payment of the sale.
+ONCE_A_SALE = frozenset(
+    {
+        "hold.placed",
+        "hold.released",
+        "hold.expired",
+        "hold.sold",
+        "order.pending",
+        "order.confirmed",
+        "order.failed",
+        "ticket.issued",
+    }
+)
+
+
+def check(history: History) -> Finding:
+    problems: list[str] = []
+    for stream in history.stores.streams:
+        problems += [*_lost(stream), *_unexpected(stream), *_doubled(stream, history)]
+    problems += _without_effect(history)
+    staged = sum(len(stream.staged) for stream in history.stores.streams)
+    recovered = sum(len(_recovered(stream)) for stream in history.stores.streams)
+    return finding(NAME, problems, f"{staged} events, each with its effect, once; {recovered} recovered")
+
+
+def _lost(stream: Stream) -> Iterator[str]:
+    received = {event.event_id for event in stream.received}
+    for event in stream.staged:
+        if event.event_id not in received:
+            seq = "never stamped" if event.seq is None else f"seq {event.seq}"
+            yield f"{stream.name}: lost: {_named(event)} ({seq}) never reached {stream.receiver}"
+
+
+def _unexpected(stream: Stream) -> Iterator[str]:
+    staged = {event.event_id for event in stream.staged}
+    recovered = _recovered(stream)
+    for event in stream.received:
+        if event.event_id not in staged | recovered:
+            yield f"{stream.name}: unexpected: {stream.receiver} has event {event.event_id}, which was never staged"
+
+
+def _recovered(stream: Stream) -> set[str]:
+    """Received events that the sender no longer knows, and whose fact it has staged again."""
+    staged = {event.event_id for event in stream.staged}
+    facts = {(event.kind, event.key) for event in stream.staged}
+    return {e.event_id for e in stream.received if e.event_id not in staged and e.kind and (e.kind, e.key) in facts}
+
+
+def _doubled(stream: Stream, history: History) -> Iterator[str]:
+    for event_id, times in Counter(event.event_id for event in stream.received).items():
+        if times > 1:
+            yield f"{stream.name}: doubled: {stream.receiver} has event {event_id} {times} times"
+    payments = Counter(payment.order_id for payment in history.stores.payments)
+    ours = {hold.hold_id for hold in history.stores.holds}
+    for (kind, key), times in Counter((event.kind, event.key) for event in stream.staged).items():
+        most = 1 if kind in ONCE_A_SALE or key not in ours else max(1, payments[key])
+        if times > most and (kind in ONCE_A_SALE or key in ours):
+            yield f"{stream.name}: doubled: {times} times {kind} of {key}, at most {most} can be true"
+
+
+Effect = Callable[[str], bool]
+
+
+def _without_effect(history: History) -> Iterator[str]:
+    """Events of this drill's holds whose receiver does not stand as they say. The other ends are agreement's."""
+    effects = _effects(history)
+    ours = {hold.hold_id for hold in history.stores.holds}
+    for stream in history.stores.streams:
+        for event in stream.staged:
+            effect = effects.get(event.kind)
+            if effect is not None and event.key in ours and not effect(event.key):
+                yield f"{stream.name}: lost: {_named(event)} had no effect at {stream.receiver}"
+
+
+def _effects(history: History) -> dict[str, Effect]:
+    """By kind: whether what an event of this kind brings about is so for this key."""
+    stores = history.stores
+    orders = {order.order_id: order.state for order in stores.orders}
+    sales = {sale.order_id: sale for sale in stores.sales}
+    states = {sale.order_id: sale.state for sale in stores.sales}
+    issued: dict[str, set[str]] = {}
+    for ticket in stores.tickets:
+        issued.setdefault(ticket.order_id, set()).add(ticket.ticket_id)
+    told = {(event.kind, event.key) for stream in stores.streams for event in stream.staged}
+
+    def shown(key: str) -> set[str]:
+        return {ticket_id for ticket_id, _seat in sales[key].tickets} if key in sales else set()
+
+    return {
+        "hold.placed": lambda key: key in orders,
+        "hold.released": lambda key: orders.get(key) in ("FAILED", "CONFIRMED"),
+        "hold.expired": lambda key: orders.get(key) in ("FAILED", "CONFIRMED"),
+        "hold.lost": lambda key: orders.get(key) in ("FAILED", "CONFIRMED"),
+        "hold.sold": lambda key: orders.get(key) == "CONFIRMED",
+        "order.pending": lambda key: key in sales,
+        "payment.authorized": lambda key: ("sale.settle", key) in told,
+        "payment.declined": lambda key: key in sales,
+        "payment.voided": lambda key: key in sales,
+        "ticket.issued": lambda key: shown(key) == issued.get(key, set()) != set(),
+        "order.confirmed": lambda key: states.get(key) == "CONFIRMED",
+        "order.failed": lambda key: states.get(key) == "FAILED",
+        "sale.settle": lambda key: ("hold.sold", key) in told or ("hold.lost", key) in told,
+    }
+
+
+def _named(event: Staged) -> str:
+    return f"{event.kind} of {event.key} (event {event.event_id})"
