@@ -1,9 +1,9 @@
 """one-owner: a seat never has two owners.
 
-Two witnesses. The answers that buyers got: a hold is surely its buyer's from its acknowledgement until its time and grace
-are over at the earliest, or until somebody may have released it; and again from when it was shown CONFIRMED. (A hold
-that was never acknowledged witnesses nothing, whether or not it exists.) And the stores: who had a seat from when to
-when, by the clock of the one database that decides; who has it now; who has a ticket for it.
+Two witnesses. The answers that buyers got: a hold is surely its buyer's from its acknowledgement until its time and
+grace are over at the earliest, or until somebody may have released it; and again from when it was shown CONFIRMED. (A
+hold that was never acknowledged witnesses nothing, whether or not it exists.) And the stores: who had a seat from when
+to when, by the clock of the one database that decides; who has it now; who has a ticket for it.
 """
 
 from collections import defaultdict
@@ -156,13 +156,9 @@ def _by_units(history: History) -> Iterator[str]:
 
 
 def _by_tickets(history: History) -> Iterator[str]:
-    places = {
-        "billing": [(ticket.ticket_id, ticket.order_id, ticket.seat) for ticket in history.stores.tickets],
-        "portal": [
-            (ticket_id, sale.order_id, seat) for sale in history.stores.sales for ticket_id, seat in sale.tickets
-        ],
-    }
-    for store, tickets in places.items():
+    issued = [(ticket.ticket_id, ticket.order_id, ticket.seat) for ticket in history.stores.tickets]
+    shown = [(ticket_id, sale.order_id, seat) for sale in history.stores.sales for ticket_id, seat in sale.tickets]
+    for store, tickets in (("billing", issued), ("portal", shown)):
         first: dict[str, tuple[str, str]] = {}
         for ticket_id, order_id, seat in tickets:
             if seat in first:

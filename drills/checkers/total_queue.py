@@ -4,7 +4,7 @@
 - unexpected: received, and never staged.
 - doubled: one fact told by two events.
 
-Recovered is allowed: an event that its sender's store has lost after it was sent, and that was staged anew under another
+Recovered is allowed: an event that its sender's store lost after it was sent, and that was staged anew under another
 id, is the same fact told again (effects are idempotent by the fact, not only by the id).
 """
 
@@ -16,7 +16,7 @@ from drills.history import History, Staged, Stream
 
 NAME = "total-queue"
 
-# At most one of each for a sale, ever. The others are told once for each payment of the sale.
+# At most one of each for a sale, ever.
 ONCE_A_SALE = frozenset(
     {
         "hold.placed",
@@ -29,6 +29,8 @@ ONCE_A_SALE = frozenset(
         "ticket.issued",
     }
 )
+# At most one for each payment. (sale.settle and hold.lost may be told again: what they bring about happens once.)
+ONCE_A_PAYMENT = frozenset({"payment.authorized", "payment.declined", "payment.voided"})
 
 
 def check(history: History) -> Finding:
@@ -71,8 +73,9 @@ def _doubled(stream: Stream, history: History) -> Iterator[str]:
     payments = Counter(payment.order_id for payment in history.stores.payments)
     ours = {hold.hold_id for hold in history.stores.holds}
     for (kind, key), times in Counter((event.kind, event.key) for event in stream.staged).items():
-        most = 1 if kind in ONCE_A_SALE or key not in ours else max(1, payments[key])
-        if times > most and (kind in ONCE_A_SALE or key in ours):
+        bounded = kind in ONCE_A_SALE or (kind in ONCE_A_PAYMENT and key in ours)
+        most = 1 if kind in ONCE_A_SALE else payments[key]
+        if bounded and times > most:
             yield f"{stream.name}: doubled: {times} times {kind} of {key}, at most {most} can be true"
 
 
