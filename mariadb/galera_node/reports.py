@@ -1,0 +1,90 @@
+"""Nodes tell each other what they are: one JSON line to whoever connects, then the connection is closed.
+
+Nothing is read from a stranger, and nothing secret is said.
+"""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from mariadb.galera_node.election import Phase, Report
+from mariadb.galera_node.position import Position
+from mariadb.galera_node.settings import REPORT_PORT
+
+POLL_S = 0.2
+ANSWER_TIMEOUT_S = 0.8  # a busy machine may take its time; a node that is away costs only its own watcher
+STALE_S = 2.0  # older words count as silence
+REPORT_BYTES_MAX = 1024
+
+
+def encode(report: Report) -> bytes:
+    position = str(report.position) if report.position else None
+    fields = {"node": report.node, "phase": report.phase.value, "position": position, "born": report.born}
+    return json.dumps(fields).encode() + b"\n"
+
+
+def decode(line: bytes) -> Report:
+    """Raises ValueError."""
+    try:
+        fields = json.loads(line)
+        history, _, seqno = (fields["position"] or "").rpartition(":")
+        position = Position(history, int(seqno)) if history else None
+        return Report(str(fields["node"]), Phase(fields["phase"]), position, bool(fields["born"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a report: {error}") from error
+
+
+def ask(node: str) -> Report | None:
+    """What ``node`` says of itself now; None when it does not answer, or another one answers in its place."""
+    try:
+        with socket.create_connection((node, REPORT_PORT), ANSWER_TIMEOUT_S) as connection:
+            connection.settimeout(ANSWER_TIMEOUT_S)
+            line = b""
+            while not line.endswith(b"\n") and len(line) < REPORT_BYTES_MAX:
+                chunk = connection.recv(REPORT_BYTES_MAX)
+                if not chunk:
+                    break
+                line += chunk
+        report = decode(line)
+    except (OSError, ValueError):
+        return None
+    return report if report.node == node else None
+
+
+class Watcher(threading.Thread):
+    """Keeps the latest words of one peer. A thread of its own: looking up the name of a node that is away may hang."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__(name=f"watch {node}", daemon=True)
+        self.node = node
+        self._heard: tuple[float, Report] | None = None
+
+    def run(self) -> None:
+        while True:
+            began = time.monotonic()  # the words are as old as the question
+            report = ask(self.node)
+            self._heard = (began, report) if report else None
+            time.sleep(POLL_S)
+
+    def latest(self) -> Report | None:
+        heard = self._heard
+        return heard[1] if heard and time.monotonic() - heard[0] < STALE_S else None
+
+
+class Announcer(threading.Thread):
+    """Answers on REPORT_PORT with what ``report()`` gives."""
+
+    def __init__(self, report: Callable[[], Report]) -> None:
+        super().__init__(name="announce", daemon=True)
+        self._report = report
+        self._listener = socket.create_server(("", REPORT_PORT), backlog=16)
+
+    def run(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with suppress(OSError), connection:
+                connection.settimeout(ANSWER_TIMEOUT_S)
+                connection.sendall(encode(self._report()))
