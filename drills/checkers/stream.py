@@ -82,11 +82,12 @@ def _forks(stream: Stream, seen: Seen) -> Iterator[str]:
 def _no_rewind(stream: Stream, seen: Seen) -> Iterator[str]:
     """Regressions that no rewind answers. A counted rewind answers one: which, nobody can tell."""
     received = {event.seq for event in stream.received}
+    missing = {event.seq for event in stream.staged} - received
     unanswered = [
         lost
         for lost in regressions_of(seen)
         if not any(at_s >= lost.at_s and state.acked_seq <= lost.to_seq for at_s, state in seen)
-        and not received.issuperset(range(lost.to_seq + 1, lost.from_seq + 1))
+        and not missing.isdisjoint(range(lost.to_seq + 1, lost.from_seq + 1))
     ]
     for lost in unanswered[stream.rewinds :]:
         yield (
