@@ -151,6 +151,15 @@ class Accounts:
         )
         return [dict(row) for row in rows]
 
+    def page(self, since_us: int, after: str, limit: int) -> list[dict[str, Any]]:
+        """Authorizations made from ``since_us`` on, the oldest first (their ids sort by time), behind ``after``."""
+        rows = self._db.execute(
+            "SELECT * FROM authorizations WHERE created_at_us >= ? AND authorization_id > ?"
+            " ORDER BY authorization_id LIMIT ?",
+            (since_us, after, limit),
+        )
+        return [dict(row) for row in rows]
+
     def totals(self) -> dict[str, Any]:
         """Sums by currency, and how many authorizations stand in each state."""
         sums = self._db.execute(

@@ -28,8 +28,14 @@ class VoidBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-class ByReference(msgspec.Struct, kw_only=True):
-    reference: Text
+class Wanted(msgspec.Struct, kw_only=True):
+    """Either those of one ``reference``, or the books: all that were made from ``since_us`` on, the oldest first,
+    ``limit`` of them behind the authorization ``after``."""
+
+    reference: Text | None = None
+    since_us: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: Text | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
 
 
 class AuthorizationReply(msgspec.Struct, kw_only=True):

@@ -55,6 +55,18 @@ async def test_authorise_capture_refund(bank: Bank) -> None:
     }
 
 
+async def test_the_books_are_read_page_by_page_from_a_moment_on(bank: Bank) -> None:
+    before = (await get(bank, f"/v1/authorizations/{await authorized(bank)}"))["created_at_us"]
+    wanted = [await authorized(bank) for _ in range(3)]
+    found: list[str] = []
+    while page := (
+        await get(bank, "/v1/authorizations", since_us=str(before + 1), after=found[-1] if found else "!", limit="2")
+    )["items"]:
+        assert len(page) <= 2
+        found += [entry["authorization_id"] for entry in page]
+    assert found == wanted
+
+
 async def test_what_is_voided_cannot_be_captured_and_what_is_captured_cannot_be_voided(bank: Bank) -> None:
     voided = f"/v1/authorizations/{await authorized(bank)}"
     assert (await post(bank, f"{voided}/void", {})).body["state"] == "voided"
