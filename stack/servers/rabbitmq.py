@@ -19,6 +19,8 @@ from stack import tools
 from stack.servers.base import NotReady, Server
 
 NODE = "ticketflow@localhost"
+# rabbitmqctl starts an Erlang node: 2 s of processor, of which it may get a fifteenth while servers start beside it.
+CONTROL_TIMEOUT_S = 60.0
 _AMQP_0_9_1 = b"AMQP\x00\x00\x09\x01"
 
 
@@ -100,7 +102,7 @@ class RabbitMQServer(Server):
         except OSError as error:
             raise NotReady(os.strerror(error.errno) if error.errno else str(error)) from error
 
-    def control(self, *arguments: str, timeout_s: float = 30) -> str:
+    def control(self, *arguments: str, timeout_s: float = CONTROL_TIMEOUT_S) -> str:
         """Runs rabbitmqctl against this node and returns what it printed. Raises CalledProcessError."""
         command = [tools.rabbitmq("rabbitmqctl"), "--quiet", "--node", NODE, *arguments]
         return subprocess.run(
