@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the definitions, sends for the missing queue members, and becomes the node.
+# Writes the definitions, sets somebody to look after the queues' members, and becomes the node.
 set -eu
 
 # Some engines allow a billion open files, and Erlang makes room for all of them at once. Ours are some hundred.
@@ -10,6 +10,14 @@ fi
 
 umask 077
 python3 /usr/local/lib/ticketflow/definitions.py >/run/rabbitmq/definitions.json
+
+# The start script becomes the node, so that SIGTERM reaches it, rather than waiting beside it and asking rabbitmqctl.
+export RABBITMQ_ALLOW_INPUT=1
+export RABBITMQ_LOGS=-
+# RabbitMQ's own flags are for a machine of its own. Here: two schedulers (thirty containers share two cores), not bound
+# to cores; room for 65,536 processes, not a million; no spinning while idle (its default too, lost when flags are set).
+export RABBITMQ_SERVER_ERL_ARGS="+S 2:2 +SDcpu 2:2 +SDio 4 +stbt u +P 65536 +t 1048576 +zdbbl 32000 \
+    +sbwt none +sbwtdcpu none +sbwtdio none"
 
 members.sh &
 exec /usr/lib/rabbitmq/bin/rabbitmq-server -noinput "$@"
