@@ -45,12 +45,10 @@ class Stack:
 
     @cached_property
     def nginx(self) -> NginxServer:
-        one, two = self.ports.reservation_http
         upstreams = {
-            "RESERVATION_1": f"127.0.0.1:{one}",
-            "RESERVATION_2": f"127.0.0.1:{two}",
-            "BILLING": f"127.0.0.1:{self.ports.billing_web}",
-            "PORTAL": f"127.0.0.1:{self.ports.portal}",
+            "RESERVATION": [f"127.0.0.1:{port}" for port in self.ports.reservation_http],
+            "BILLING": [f"127.0.0.1:{self.ports.billing_web}"],
+            "PORTAL": [f"127.0.0.1:{self.ports.portal}"],
         }
         return NginxServer(self.places.nginx, self.settings.http_port, upstreams)
 

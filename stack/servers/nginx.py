@@ -1,28 +1,28 @@
 """nginx, the front: its configuration is the template in nginx/, which other deployments use too."""
 
 import hashlib
-import re
 import socket
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack import account, tools
+from stack.errors import StackError
 from stack.servers.base import NotReady, Server
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "nginx" / "nginx.conf"
-_PLACEHOLDER = re.compile(r"\$\{(TICKETFLOW_[A-Z0-9_]+)\}")
+FOLDER = Path(__file__).resolve().parents[2] / "nginx"
 
 
 class NginxServer(Server):
-    """``upstreams``: addresses for RESERVATION_1, RESERVATION_2, BILLING and PORTAL."""
+    """``upstreams``: the addresses of each service's replicas, by RESERVATION, BILLING and PORTAL."""
 
     name = "nginx"
     stop_signal = "QUIT"  # lets requests that are under way finish
 
-    def __init__(self, home: Path, port: int, upstreams: Mapping[str, str]) -> None:
+    def __init__(self, home: Path, port: int, upstreams: Mapping[str, Sequence[str]]) -> None:
         super().__init__(home)
         self.port = port
-        self.values = {"LISTEN": f"127.0.0.1:{port}", **upstreams}
+        self.values = {"LISTEN": [f"127.0.0.1:{port}"], **upstreams}
 
     def ports(self) -> Mapping[str, int]:
         return {"http": self.port}
@@ -52,7 +52,16 @@ class NginxServer(Server):
             raise NotReady(error.strerror or str(error)) from error
 
     def _config(self) -> str:
-        return _PLACEHOLDER.sub(lambda found: self._value(found[1]), TEMPLATE.read_text())
-
-    def _value(self, name: str) -> str:
-        return self.values[name.removeprefix("TICKETFLOW_")]
+        """The template, filled in by what fills it in everywhere."""
+        values = {f"TICKETFLOW_{name}": ",".join(values) for name, values in self.values.items()}
+        done = subprocess.run(
+            [tools.find("awk"), "-f", "render.awk", "nginx.conf"],
+            cwd=FOLDER,
+            env=super().environment() | values,
+            check=False,
+            text=True,
+            capture_output=True,
+        )
+        if done.returncode != 0:
+            raise StackError(f"nginx.conf cannot be filled in: {done.stderr.strip()}")
+        return done.stdout

@@ -1,8 +1,14 @@
 """The front, with small services behind it that say what they were asked."""
 
+import asyncio
 import json
+import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +32,7 @@ class Upstream:
     port: int = field(default_factory=free_port)
     seen: list[web.Request] = field(default_factory=list)
     hangs_up: bool = False
+    delay_s: float = 0
     runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -46,7 +53,51 @@ class Upstream:
         if self.hangs_up:
             assert request.transport is not None
             request.transport.abort()
+        await asyncio.sleep(self.delay_s)
         return web.json_response({"by": self.name, "path": request.path})
+
+
+@dataclass(frozen=True)
+class Answer:
+    by: str
+    took_s: float
+
+
+async def hold(client: aiohttp.ClientSession) -> Answer:
+    begun = time.monotonic()
+    async with client.post("/api/v1/holds", json={}, headers=CREATE) as response:
+        assert response.status == 200, await response.text()
+        return Answer((await response.json())["by"], time.monotonic() - begun)
+
+
+@contextmanager
+def frozen(port: int) -> Iterator[Callable[[], None]]:
+    """A replica of its own process that is stopped: its kernel accepts connections, and nobody answers."""
+    with subprocess.Popen([sys.executable, "-c", REPLICA, str(port)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"listens\n"
+            process.send_signal(signal.SIGSTOP)
+            yield lambda: process.send_signal(signal.SIGCONT)
+        finally:
+            process.kill()
+
+
+REPLICA = """
+import http.server, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"by": "thawed"}')
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+print("listens", flush=True)
+server.serve_forever()
+"""
 
 
 @dataclass
@@ -66,7 +117,8 @@ def upstreams() -> dict[str, Upstream]:
 
 @pytest.fixture(scope="module")
 def nginx(servers_folder: Path, upstreams: dict[str, Upstream]) -> Iterator[RunningServer[NginxServer]]:
-    addresses = {name: f"127.0.0.1:{upstream.port}" for name, upstream in upstreams.items()}
+    one, two, billing, portal = (f"127.0.0.1:{upstream.port}" for upstream in upstreams.values())
+    addresses = {"RESERVATION": [one, two], "BILLING": [billing], "PORTAL": [portal]}
     server = NginxServer(servers_folder / "nginx", free_port(), addresses)
     running = RunningServer(server, servers_folder / "nginx.log")
     running.start()
@@ -81,6 +133,7 @@ async def front(nginx: RunningServer[NginxServer], upstreams: dict[str, Upstream
     for upstream in upstreams.values():
         upstream.seen.clear()
         upstream.hangs_up = False
+        upstream.delay_s = 0
         await upstream.start()
     one, two, billing, portal = upstreams.values()
     yield Front(f"http://127.0.0.1:{nginx.server.port}", one, two, billing, portal, nginx)
@@ -182,6 +235,70 @@ async def test_with_both_replicas_dead_the_client_is_told_to_try_again(
         assert response.headers["Retry-After"] == "1"
         assert response.content_type == "application/problem+json"
         assert (await response.json())["code"] == "upstream_unavailable"
+
+
+async def test_a_replica_that_comes_back_is_found_at_once_when_it_is_the_only_one(
+    client: aiohttp.ClientSession, front: Front
+) -> None:
+    await front.one.stop()
+    await front.two.stop()
+    for _ in range(4):
+        async with client.post("/api/v1/holds", json={}, headers=CREATE) as response:
+            assert response.status == 502
+    await front.two.start()
+    async with client.post("/api/v1/holds", json={}, headers=CREATE) as response:
+        assert (await response.json())["by"] == "RESERVATION_2"
+
+
+async def test_a_frozen_replica_delays_a_few_and_stops_nobody(client: aiohttp.ClientSession, front: Front) -> None:
+    await front.two.stop()
+    with frozen(front.two.port) as thaw:
+        begun = time.monotonic()
+        answers = await asyncio.gather(*(hold(client) for _ in range(20)))
+        assert {answer.by for answer in answers} == {"RESERVATION_1"}
+        assert max(answer.took_s for answer in answers) < 2.9, "one time-out of 1.5 s, and the other replica's answer; not two"
+
+        answers = [await hold(client) for _ in range(20)]
+        assert {answer.by for answer in answers} == {"RESERVATION_1"}
+        assert time.monotonic() - begun < 4, "it is left alone now"
+
+        thaw()
+
+        async def seen_again() -> bool:
+            return (await hold(client)).by == "thawed"
+
+        await wait_until(seen_again, timeout_s=10)
+
+
+async def test_replicas_that_are_slow_with_their_store_answer_nevertheless(
+    client: aiohttp.ClientSession, front: Front
+) -> None:
+    front.one.delay_s = front.two.delay_s = 2.0
+    for _ in range(2):
+        answers = await asyncio.gather(*(hold(client) for _ in range(20)))
+        assert max(answer.took_s for answer in answers) < 4.5
+    # The first twenty may go to both replicas. Then both count as failed, and nothing is sent twice any more.
+    assert len(front.one.seen) + len(front.two.seen) <= 60 + 2
+
+    front.one.seen.clear()
+    front.two.seen.clear()
+    await asyncio.gather(*(hold(client) for _ in range(20)))
+    assert len(front.one.seen) + len(front.two.seen) <= 20 + 2
+
+
+async def test_a_payment_waits_for_the_provider(client: aiohttp.ClientSession, front: Front) -> None:
+    front.billing.delay_s = 2.0
+    async with client.post("/api/v1/orders/1/payments", json={}, headers=CREATE) as response:
+        assert response.status == 200
+    assert len(front.billing.seen) == 1
+
+
+async def test_the_body_goes_along_with_every_try(client: aiohttp.ClientSession, front: Front) -> None:
+    front.one.delay_s = front.two.delay_s = 2.0
+    async with client.post("/api/v1/holds", data=b"x" * 65536, headers=CREATE) as response:
+        assert response.status == 200
+    seen = [*front.one.seen, *front.two.seen]
+    assert [(request.method, len(await request.read())) for request in seen] == [("POST", 65536)] * 2
 
 
 async def test_a_body_of_64_kib_passes_and_a_larger_one_does_not(client: aiohttp.ClientSession, front: Front) -> None:
