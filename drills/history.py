@@ -29,7 +29,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 class Op(Row, frozen=True):
     """One wish of one buyer, with all its repeats under one key, from the first attempt to the last answer.
 
-    A buyer who sends the same key again on purpose (a double click) makes a second Op with that key.
+    A buyer who sends the same key again on purpose (a double click) makes a second Op with that key. Who follows his
+    order or sale makes one Op of all his looks: its state is what he was shown last.
     """
 
     buyer: str  # the buyer_id as sent; one buyer of the workload, unique in the drill

@@ -18,8 +18,9 @@ import msgspec
 from drills.checkers.stream import regressions_of
 from drills.history import History, Op
 
-# A buyer who kept asking and was still told that his order had not arrived has seen an error, whatever the status.
-ERROR_CODES = frozenset({"order_not_yet"})
+# What passes by itself did not, as long as the buyer's patience lasted.
+ERROR_CODES = frozenset({"order_not_yet", "payment_in_progress", "too_many_requests"})
+ENDS = ("CONFIRMED", "FAILED")
 # Of the roles that the watch tells of, those of which one has to be had: a timeline or a count of members is no leader.
 LEADERS = ("primary", "writer", "leader")
 
@@ -176,7 +177,14 @@ def acknowledged(history: History) -> list[Op]:
 
 def is_error(op: Op) -> bool:
     """What a buyer has to be sorry for, after all his retries. A refusal that he was owed is none."""
-    return op.outcome == "indefinite" or op.status >= 500 or op.code in ERROR_CODES
+    if op.outcome == "indefinite" or op.status == 0 or op.status >= 500 or op.code in ERROR_CODES:
+        return True
+    return _without_end(op)
+
+
+def _without_end(op: Op) -> bool:
+    """He followed his sale until he gave up, and was never shown what became of it."""
+    return op.action in ("order", "sale") and op.outcome == "ok" and op.state not in ENDS
 
 
 def _refused(op: Op) -> bool:
@@ -184,7 +192,8 @@ def _refused(op: Op) -> bool:
 
 
 def _named(op: Op) -> str:
-    return f"{op.action} {op.status or 'no answer'} {op.code}".strip()
+    what = f"still {op.state}" if _without_end(op) else op.code
+    return f"{op.action} {op.status or 'no answer'} {what}".strip()
 
 
 def _latency_ms(op: Op) -> float:

@@ -80,12 +80,22 @@ def test_buyers_errors_are_what_is_left_after_their_retries() -> None:
     story.op("pay", "h1", at=9.6, status=202)
     story.op("pay", "h1", at=9.7, outcome="refused", status=410, code="hold_expired")
 
+    story.op("hold", "h5", at=9.8, outcome="refused", status=0, code="not_connected", order_id="")
+    story.op("order", "h1", at=9.9, state="PENDING")
+    story.op("sale", "h1", at=9.9, state="CONFIRMED")
+
     figures = measure(story.history())
 
-    assert figures.buyer_errors == 3
-    assert figures.errors == {"hold no answer": 1, "hold 503 store_unavailable": 1, "pay 409 order_not_yet": 1}
+    assert figures.errors == {
+        "hold no answer": 1,
+        "hold 503 store_unavailable": 1,
+        "pay 409 order_not_yet": 1,
+        "hold no answer not_connected": 1,
+        "order 200 still PENDING": 1,
+    }
+    assert figures.buyer_errors == 5
     assert figures.refused == {"seat_unavailable": 1}
-    assert (figures.buyers, figures.ops, figures.holds, figures.retried) == (4, 7, 1, 2)
+    assert (figures.buyers, figures.ops, figures.holds, figures.retried) == (5, 10, 1, 2)
 
 
 def test_latencies_are_told_before_and_during_the_faults() -> None:
