@@ -8,14 +8,17 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
+# How long something may take that takes milliseconds on an idle machine. Where a time is promised the test says so.
+WAIT_S = 20.0
+
 
 @overload
 async def wait_until(
-    condition: Callable[[], Awaitable[T]], timeout_s: float = 10, *, interval_s: float = 0.02
+    condition: Callable[[], Awaitable[T]], timeout_s: float = WAIT_S, *, interval_s: float = 0.02
 ) -> T: ...
 @overload
-async def wait_until(condition: Callable[[], T], timeout_s: float = 10, *, interval_s: float = 0.02) -> T: ...
-async def wait_until(condition: Callable[[], Any], timeout_s: float = 10, *, interval_s: float = 0.02) -> Any:
+async def wait_until(condition: Callable[[], T], timeout_s: float = WAIT_S, *, interval_s: float = 0.02) -> T: ...
+async def wait_until(condition: Callable[[], Any], timeout_s: float = WAIT_S, *, interval_s: float = 0.02) -> Any:
     """The first truthy value of ``condition`` (sync or async), asked again and again.
 
     After ``timeout_s`` the last failure is raised again, be it the condition's own exception or an AssertionError that

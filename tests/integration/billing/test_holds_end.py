@@ -43,12 +43,13 @@ async def test_a_hold_released_under_an_authorised_payment_is_voided_when_it_is_
 
 async def test_a_hold_that_ends_while_the_provider_thinks(world: World) -> None:
     sale = await world.placed()
-    await world.fault("authorize", "delay", delay_s=0.5)
-    paying = asyncio.create_task(sale.pay())
-    await wait_until(lambda: sale.has("payment_started"))
-    await sale.released()
-    assert (await sale.order())["state"] == "PENDING"
-    paid = await paying
+    async with world.thinking() as answer:
+        paying = asyncio.create_task(sale.pay())
+        await wait_until(lambda: sale.has("payment_started"))
+        await sale.released()
+        assert (await sale.order())["state"] == "PENDING"
+        answer()
+        paid = await paying
     assert paid.status == 201
     await sale.lost(paid.body["payment_id"], "released")
     await world.run("void")
@@ -57,11 +58,12 @@ async def test_a_hold_that_ends_while_the_provider_thinks(world: World) -> None:
 
 async def test_a_hold_that_ends_before_the_card_is_declined(world: World) -> None:
     sale = await world.placed()
-    await world.fault("authorize", "delay", delay_s=0.5)
-    paying = asyncio.create_task(sale.pay("tok_declined"))
-    await wait_until(lambda: sale.has("payment_started"))
-    await sale.expired()
-    assert (await paying).code == "card_declined"
+    async with world.thinking() as answer:
+        paying = asyncio.create_task(sale.pay("tok_declined"))
+        await wait_until(lambda: sale.has("payment_started"))
+        await sale.expired()
+        answer()
+        assert (await paying).code == "card_declined"
     await sale.ends("FAILED")
     assert (await sale.order())["reason"] == "expired"
 

@@ -1,7 +1,8 @@
 """One billing: its API on a port, its workers on demand, and the events that a test feeds it."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +12,7 @@ from billing.api import Api
 from billing.changes import Changes
 from billing.handlers import handlers
 from billing.payments import Payments
+from billing.provider import Authorization
 from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings
 from billing.settlements import Settlements
@@ -136,6 +138,24 @@ class World:
         body = {"operation": operation, "kind": kind, "count": count, "delay_s": delay_s}
         async with self.bank.post("/v1/faults", json=body) as response:
             assert response.status == 201, await response.text()
+
+    @asynccontextmanager
+    async def thinking(self) -> AsyncIterator[Callable[[], None]]:
+        """Meanwhile what the provider says to an authorization is on its way; it arrives when the test calls."""
+        arrived, authorize = asyncio.Event(), self.provider.authorize
+
+        async def late(**wanted: Any) -> Authorization:
+            try:
+                return await authorize(**wanted)
+            finally:
+                await arrived.wait()
+
+        self.provider.authorize = late  # type: ignore[method-assign]
+        try:
+            yield arrived.set
+        finally:
+            arrived.set()
+            self.provider.authorize = authorize  # type: ignore[method-assign]
 
     async def age(self, payment_id: str, by_s: float = 30) -> None:
         """Makes a payment older than it is, and due."""

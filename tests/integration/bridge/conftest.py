@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from bridge.publisher import Publisher
+from tests.support.ports import free_port
 from ticketflow.events import Envelope, OrderFailed, decode, encode, envelope_for
 from ticketflow.events.topology import SALES_QUEUE, TOPOLOGY, Topology
 from ticketflow.feed import VERSION, Address, FeedError, FeedServer, Hello, connect
@@ -73,7 +74,9 @@ class Bridge:
         self.amqp_url = amqp_url
         self.broker = Broker(amqp_url, topology, name="bridge")
         self.publisher = Publisher(self.broker)
-        self.server = FeedServer(self.publisher, host="127.0.0.1", port=0, expected_errors=(OSError, RuntimeFault))
+        self.server = FeedServer(
+            self.publisher, host="127.0.0.1", port=free_port(), expected_errors=(OSError, RuntimeFault)
+        )
 
     async def stop(self, deadline_s: float = 1) -> None:
         await self.server.drain(deadline_s)

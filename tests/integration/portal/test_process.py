@@ -86,7 +86,7 @@ async def test_both_start_without_their_neighbours_and_end_on_sigterm() -> None:
                     async with client.get(f"http://127.0.0.1:{port}/healthz") as response:
                         return response.status == 200
 
-                await wait_until(alive, 15)
+                await wait_until(alive, 40)
                 async with client.get(f"http://127.0.0.1:{port}/readyz") as response:
                     assert response.status == 503
                     assert set((await response.json())["failing"]) == failing

@@ -105,9 +105,9 @@ async def test_a_payment_that_outruns_its_order_is_told_to_wait(shop: Shop, ring
 
 async def test_paid_in_time_and_settled_in_the_grace_keeps_its_seats(shop: Shop, ring: Ring) -> None:
     event = await shop.event(seats=1, hold_ttl_s=5, grace_s=60)
-    purchase = await Buyer(shop).hold(event, event.seats)
     await ring.stop_program("portal")  # nobody settles
     try:
+        purchase = await Buyer(shop).hold(event, event.seats)
         assert (await purchase.pay()).status == 201
 
         await wait_until(lambda: purchase.hold_is("EXPIRED"), timeout_s=20)
@@ -120,9 +120,9 @@ async def test_paid_in_time_and_settled_in_the_grace_keeps_its_seats(shop: Shop,
 
 async def test_seats_lost_after_the_grace_give_the_money_back(shop: Shop, ring: Ring) -> None:
     event = await shop.event(seats=1, hold_ttl_s=5, grace_s=0)
-    late = await Buyer(shop).hold(event, event.seats)
     await ring.stop_program("portal")
     try:
+        late = await Buyer(shop).hold(event, event.seats)
         assert (await late.pay()).status == 201
 
         await wait_until(lambda: got_by_another(event), timeout_s=20)

@@ -52,8 +52,17 @@ class Driver:
         return sum(not connection.cut for connection in self.made)
 
 
-def make(driver: Driver, *, size_min: int = 0, size_max: int = 3, recycle_s: float = 60) -> Pool[Connection]:
-    return Pool(driver, name="p", size_min=size_min, size_max=size_max, acquire_timeout_s=0.2, recycle_s=recycle_s)
+def make(
+    driver: Driver, *, size_min: int = 0, size_max: int = 3, recycle_s: float = 60, acquire_timeout_s: float = 10
+) -> Pool[Connection]:
+    return Pool(
+        driver,
+        name="p",
+        size_min=size_min,
+        size_max=size_max,
+        acquire_timeout_s=acquire_timeout_s,
+        recycle_s=recycle_s,
+    )
 
 
 async def test_the_last_connection_given_back_is_the_next_to_go_out() -> None:
@@ -164,7 +173,7 @@ async def test_expired_and_old_connections_are_never_handed_out() -> None:
 async def test_one_probe_at_a_time_while_the_server_is_down_and_back_within_a_second() -> None:
     driver = Driver()
     driver.up = False
-    pool = make(driver)
+    pool = make(driver, acquire_timeout_s=0.2)
     refused = await asyncio.gather(*(pool.acquire() for _ in range(20)), return_exceptions=True)
     assert all(isinstance(error, Unavailable) and "refused" in str(error) for error in refused)
     await wait_until(lambda: driver.connecting_max <= 3)
@@ -172,7 +181,7 @@ async def test_one_probe_at_a_time_while_the_server_is_down_and_back_within_a_se
     await wait_until(lambda: _refuses_at_once(pool))
     assert driver.attempts <= attempts + 2
     driver.up = True
-    await wait_until(lambda: pool.idle > 0, timeout_s=1.5)
+    await wait_until(lambda: pool.idle > 0, timeout_s=3)
     await pool.acquire()
 
 
