@@ -2,9 +2,9 @@
 
 Laws:
 - Where a primary component runs, a node joins it.
-- Otherwise the node whose data goes furthest begins, and only when every node of the list is there, says how far its own
-  data goes, and waits: one that is away may have gone further. While a node waits its position stands still; so all come
-  to the same answer, each by itself, without a vote.
+- Otherwise the node whose data goes furthest begins, and only when every node of the list is there, says how far its
+  data goes, and waits: one that is away may have gone further. While a node waits its position stands still; so all
+  come to the same answer, each by itself, without a vote.
 - Two histories are never merged: that takes a person.
 """
 

@@ -1,7 +1,7 @@
 """How far a node's data goes: a history (Galera's cluster uuid) and the number of the last write set in it.
 
-Laws: nothing here touches a file or a process. A node that cannot say how far its data goes has no position: another one
-gives it the whole data.
+Laws: nothing here touches a file or a process. A node that cannot say how far its data goes has no position: another
+one gives it the whole data.
 """
 
 import re
