@@ -55,11 +55,13 @@ def _recover() -> Position | None:
     log = RUN / "recover.log"
     log.unlink(missing_ok=True)
     command = ["mariadbd", f"--defaults-file={CONFIG}", "--wsrep-recover", f"--log-error={log}", "--skip-networking"]
+    command.append("--wsrep-cluster-address=gcomm://nobody")  # it insists on one, and connects to none
     try:
-        subprocess.run(command, check=False, timeout=RECOVER_TIMEOUT_S, capture_output=True)  # noqa: S603 - fixed
+        done = subprocess.run(command, check=False, timeout=RECOVER_TIMEOUT_S, capture_output=True)  # noqa: S603 - fixed
     except subprocess.TimeoutExpired as error:
         raise ValueError("the recovery did not end in time") from error
-    return position.parse_recovered(log.read_text(errors="replace") if log.exists() else "")
+    said = done.stderr.decode(errors="replace") + (log.read_text(errors="replace") if log.exists() else "")
+    return position.parse_recovered(said)
 
 
 def allow_to_begin(at: Position | None) -> None:

@@ -17,7 +17,7 @@ POLL_S = 0.1
 LOST_S = 5.0  # after a cut has healed Galera finds together by itself in one to three seconds
 TURN_S_MAX = 3.0  # coming in takes less than a second; one that fails at it must not keep the others out
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.5, 30.0
-FAILED_JOINS_MAX = 3  # then the data is set aside: what the server cannot start from, the cluster has
+FAILURES_MAX = 3  # then the data is set aside: what the server cannot start from, the cluster has
 
 
 class Keeper:
@@ -61,7 +61,7 @@ class Keeper:
         """It may be what goes furthest: the node stays RECOVERING, so that no cluster is begun without it."""
         self._failures += 1
         self._log("galera.recovery_failed", level="error", reason=error, failures=self._failures)
-        if isinstance(decide(self._report, self._peers()), Join):
+        if self._failures >= FAILURES_MAX and isinstance(decide(self._report, self._peers()), Join):
             self._set_aside()
 
     def _set_aside(self) -> None:
@@ -116,7 +116,7 @@ class Keeper:
                 return
 
     def _position_for(self, decision: Join, position: Position | None) -> Position | None:
-        if position and self._failures >= FAILED_JOINS_MAX:
+        if position and self._failures >= FAILURES_MAX:
             self._set_aside()
             position = None
         if position and position.history != decision.history:

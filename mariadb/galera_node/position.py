@@ -56,7 +56,8 @@ def parse_recovered(log: str) -> Position | None:
     """What ``mariadbd --wsrep-recover`` found in InnoDB; None when no write set was ever committed to it."""
     found = _RECOVERED.findall(log)
     if not found:
-        raise ValueError("the server said nothing about its position")
+        errors = [line for line in log.splitlines() if "[ERROR]" in line]
+        raise ValueError(f"the server said nothing about its position; {errors[:3]}")
     history, seqno = found[-1]
     return None if history == NO_HISTORY or int(seqno) < 0 else Position(history, int(seqno))
 
