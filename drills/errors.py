@@ -1,6 +1,7 @@
 """What can go wrong with a drill itself, as opposed to what it finds.
 
 DrillError
+├── EngineMissing   there is no Docker engine, image or compose here, and it may not or cannot be made
 ├── DockerFailed    a docker command failed, or did not end in time
 ├── NotSteady       the cluster did not get into the state that was waited for; the message says what is missing
 ├── NemesisFailed   a fault could not be done or undone
@@ -11,6 +12,10 @@ DrillError
 
 class DrillError(Exception):
     """The drill cannot go on; the message says why, for the person who runs it."""
+
+
+class EngineMissing(DrillError):
+    pass
 
 
 class DockerFailed(DrillError):

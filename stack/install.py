@@ -84,16 +84,21 @@ def install_packages(missing: Sequence[str]) -> None:
             raise StackError(f"{', '.join(missing)} missing: as root run `apt-get install {' '.join(packages)}`")
         as_root = [sudo]
     say(f"missing: {', '.join(missing)}")
-    apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
     units_before = _units()
+    apt_install(packages, as_root)
+    _disable(as_root, sorted(_units() - units_before))
+    if still := missing_programs():
+        raise StackError(f"{', '.join(still)} missing even now: stack/apt-packages.txt is for Debian 12")
+
+
+def apt_install(packages: Sequence[str], as_root: Sequence[str]) -> None:
+    """Installs them and starts nothing. ``as_root``: the command that makes us root, if one is needed."""
+    apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
     with _no_services(as_root):
         with step("apt-get update"):
             _run([*apt, "update"], "apt-get update")
         with step(f"apt-get install {' '.join(packages)}"):
             _run([*apt, "install", "--yes", "--no-install-recommends", *packages], "apt-get install")
-    _disable(as_root, sorted(_units() - units_before))
-    if still := missing_programs():
-        raise StackError(f"{', '.join(still)} missing even now: stack/apt-packages.txt is for Debian 12")
 
 
 def install_libraries(lock: str) -> None:
