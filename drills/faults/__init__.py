@@ -11,6 +11,7 @@
 from drills.faults.base import Fault, Struck
 from drills.faults.network import CutOff, Slow
 from drills.faults.nodes import NodeFrozen, NodeKilled, NodeRestarted, NodeStopped, ProcessKilled
+from drills.faults.planned import Switchover
 from drills.faults.targets import Anyone, Role, Services, Target
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "Services",
     "Slow",
     "Struck",
+    "Switchover",
     "Target",
 ]

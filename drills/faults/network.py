@@ -46,9 +46,11 @@ class CutOff(_NetworkFault):
 @dataclass(frozen=True)
 class Slow(_NetworkFault):
     """What leaves the targets is late, or lost; what they get comes at once. To slow both directions of a connection
-    name both of its ends. ``ports``: only TCP that goes to, or answers from, one of these."""
+    name both of its ends. ``toward``: only what goes to these services or networks. ``ports``: only TCP that goes to,
+    or comes from, one of these."""
 
     name: ClassVar[str] = "slow network"
+    toward: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     delay_ms: float = 200
     jitter_ms: float = 50
@@ -56,11 +58,13 @@ class Slow(_NetworkFault):
     seed: int = 0
 
     def describe(self) -> str:
-        where = f" on port {', '.join(map(str, self.ports))}" if self.ports else ""
+        where = f" toward {', '.join(self.toward)}" if self.toward else ""
+        where += f" on port {', '.join(map(str, self.ports))}" if self.ports else ""
         return f"{self.delay_ms:g} ms +-{self.jitter_ms:g} and {self.loss:.0%} loss{where}: {self.target}"
 
     async def _rules(self, cluster: Cluster, service: str) -> NetworkFault:
-        return rules.slow(Link(self.delay_ms, self.jitter_ms, self.loss, self.seed), self.ports)
+        link = Link(self.delay_ms, self.jitter_ms, self.loss, self.seed)
+        return rules.slow(link, await _addresses(cluster, self.toward), self.ports)
 
 
 async def _addresses(cluster: Cluster, names: Sequence[str]) -> list[str]:

@@ -53,11 +53,14 @@ def cut(peers: Sequence[str] = (), direction: Direction = "both") -> NetworkFaul
     return NetworkFault(tuple(lines))
 
 
-def slow(link: Link, ports: Sequence[int] = ()) -> NetworkFault:
-    """What leaves for, or answers from, one of the TCP ``ports`` takes the link; everything when there are none."""
+def slow(link: Link, peers: Sequence[str] = (), ports: Sequence[int] = ()) -> NetworkFault:
+    """What leaves for ``peers``, to or from one of the TCP ``ports``, takes the link; without them, for anybody, from
+    any port."""
     jump = f"-j NFQUEUE --queue-num {DELAY_QUEUE} --queue-bypass"
-    lines = [_line("OUTPUT", f"-p tcp --{side} {port}", jump) for port in ports for side in ("dport", "sport")]
-    return NetworkFault(tuple(lines or [_line("OUTPUT", "", jump)]), link)
+    wheres = [f"-d {ipaddress.ip_network(peer)}" for peer in peers] or [""]
+    whats = [f"-p tcp --{side} {port}" for port in ports for side in ("dport", "sport")] or [""]
+    lines = [_line("OUTPUT", where, what, jump) for where in wheres for what in whats]
+    return NetworkFault(tuple(lines), link)
 
 
 def table(faults: Iterable[NetworkFault]) -> str:
@@ -69,5 +72,5 @@ def table(faults: Iterable[NetworkFault]) -> str:
     return "\n".join(["*mangle", *loopback, *cuts, *links, "COMMIT", ""])
 
 
-def _line(chain: str, match: str, jump: str) -> str:
-    return " ".join(part for part in (f"-A {chain}", match, jump) if part)
+def _line(chain: str, *parts: str) -> str:
+    return " ".join((f"-A {chain}", *(part for part in parts if part)))
