@@ -1,24 +1,28 @@
 """What all faults have in common."""
 
+import asyncio
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Self
 
 from drills.cluster import Cluster
+from drills.errors import NemesisFailed
 from drills.faults.nemesis import Nemesis
 from drills.faults.targets import Services, Target
 
+AIM_S = 30.0  # a role may be vacant while an election goes on
+LOOK_AGAIN_S = 0.5
 
-class Struck(Protocol):
-    """The cluster as faults need it."""
+
+@dataclass(frozen=True)
+class Struck:
+    """The cluster as faults need it. ``seen``: who has which role, as last seen."""
 
     cluster: Cluster
     nemesis: Nemesis
-
-    @property
-    def roles(self) -> Mapping[str, str]:
-        """As last seen."""
+    seen: Callable[[], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,15 @@ class Fault:
         return f"{self.name}: {self.target}"
 
     async def aim(self, struck: Struck, chance: random.Random) -> Self:
-        """The same fault against services that are known by name. Raises NemesisFailed."""
-        return replace(self, target=Services(*self.target.choose(struck.roles, chance)))
+        """The same fault against services that are known by name. Raises NemesisFailed when nobody takes the role."""
+        deadline = time.monotonic() + AIM_S
+        while True:
+            try:
+                return replace(self, target=Services(*self.target.choose(struck.seen(), chance)))
+            except NemesisFailed:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def inject(self, struck: Struck) -> None:
         raise NotImplementedError
