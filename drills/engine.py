@@ -63,7 +63,7 @@ def _answering() -> None:
     """Installs and starts the engine where it may."""
     if shutil.which("docker") is None:
         _install("there is no docker here")
-    said = done("docker", "info", timeout_s=ANSWER_S)
+    said = _asked()
     if said.returncode == 0:
         return
     if os.environ.get("DOCKER_HOST"):
@@ -74,6 +74,11 @@ def _answering() -> None:
         _install("no Docker engine answers and dockerd is missing")
     with step("starting the Docker engine"):
         _start()
+
+
+def _asked() -> "subprocess.CompletedProcess[bytes]":
+    """Fails, and says why, when no engine answers."""
+    return done("docker", "version", "--format", "{{.Server.Version}}", timeout_s=ANSWER_S)
 
 
 def _install(why: str) -> None:
@@ -98,7 +103,7 @@ def _start() -> None:
                 ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
     deadline = time.monotonic() + STARTS_S
-    while done("docker", "info", timeout_s=ANSWER_S).returncode != 0:
+    while _asked().returncode != 0:
         if process is not None and process.poll() is not None:
             raise EngineMissing(f"dockerd ended at once; {LOG} says why: {_tail(LOG)}")
         if time.monotonic() > deadline:
@@ -131,8 +136,9 @@ def _proxysql() -> bool:
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return lines[-1] if lines else "nothing"
+    """Its last complaint: when it has failed, what follows is of little use."""
+    lines = log.read_text(errors="replace").splitlines() or ["nothing"]
+    return ([line for line in lines if "failed" in line] or lines)[-1].strip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
