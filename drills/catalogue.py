@@ -248,12 +248,11 @@ def _services() -> Iterator[Drill]:
 
 def _network() -> Iterator[Drill]:
     for feed, (sender, receiver) in FEEDS.items():
-        both = Services(*REPLICAS[sender].names, *REPLICAS[receiver].names)
         yield Drill(
             f"feed-slow-{feed}",
             "network",
             f"200 ms +-50 and 10 % loss on the feed from {sender} to {receiver}, for 25 s",
-            lambda chance, both=both: (Stage((Slow(both, ports=(FEED_PORT,), seed=chance.randrange(2**31)),), 25),),
+            _slow(REPLICAS[sender], REPLICAS[receiver]),
             UNFELT,
             ci=feed == "reservation-billing",
         )
@@ -266,6 +265,19 @@ def _network() -> Iterator[Drill]:
             _once(20, CutOff(REPLICAS[receiver], toward=REPLICAS[sender].names, direction="out")),
             UNFELT,
         )
+
+
+def _slow(senders: Services, receivers: Services) -> Callable[[random.Random], tuple[Stage, ...]]:
+    """A link is slow for what leaves a node: so that both directions are, each end has one toward the other."""
+
+    def stages(chance: random.Random) -> tuple[Stage, ...]:
+        faults = [
+            Slow(target, toward=peers.names, ports=(FEED_PORT,), seed=chance.randrange(2**31))
+            for target, peers in ((senders, receivers), (receivers, senders))
+        ]
+        return (Stage(tuple(faults), 25),)
+
+    return stages
 
 
 def _rolling() -> Iterator[Drill]:

@@ -1,0 +1,156 @@
+"""``python -m drills list | run NAME... | all``: breaks the running topology on purpose and says what came of it.
+
+Exit code 0: everything held. 1: a checker failed, or a drill could not be judged. 2: safe, but a limit was missed.
+130: interrupted; what was broken has been healed.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from drills import report_json
+from drills.arena import Arena, entered
+from drills.catalogue import DRILLS, Drill, named
+from drills.commands import ANSWER_S, done, last_line
+from drills.conduct import conduct, new_seed
+from drills.engine import PROJECT, ROOT, Engine, ready
+from drills.errors import DrillError, EngineMissing
+from drills.history import encode
+from drills.machine import Machine, machine
+from drills.progress import Progress
+from drills.report_html import file_name, index, page
+from drills.verdict import Judged, exit_code, judge, unjudged
+from stack.progress import step
+
+RESULTS = ROOT / "drills" / "results"
+REPORTS = ROOT / ".run" / "drills"
+UP_S = 300.0
+INTERRUPTED = 130
+FRONT = f"http://127.0.0.1:{os.environ.get('TICKETFLOW_HTTP_PORT') or 8083}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    if options.what == "list":
+        return _list()
+    chosen = _chosen(options)
+    if isinstance(chosen, str):
+        print(f"drills: {chosen}", file=sys.stderr)
+        return 1
+    try:
+        engine = ready(build=not options.no_build)
+        _up(engine)
+        verdicts = asyncio.run(_run_all(chosen, options, engine))
+    except DrillError as error:
+        print(f"drills: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return int(exit_code(verdict.verdict for verdict in verdicts))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m drills", description="Breaks the running topology on purpose and says what came of it."
+    )
+    commands = parser.add_subparsers(dest="what", required=True)
+    commands.add_parser("list", help="the drills, with what is done and what must be kept to")
+    run = commands.add_parser("run", help="the drills that are named")
+    run.add_argument("names", nargs="+", metavar="NAME")
+    every = commands.add_parser("all", help="every drill; a complete run is kept in drills/results")
+    every.add_argument("--ci", action="store_true", help="only the short subset: one of each kind")
+    for command in (run, every):
+        command.add_argument("--report", type=Path, metavar="DIR", help="where HTML and JSON go (.run/drills/<time>)")
+        command.add_argument("--seed", type=int, help="of buyers and chances; printed, to be given again")
+        command.add_argument("--no-build", action="store_true", help="take the images as they are")
+    return parser.parse_args(arguments)
+
+
+def _list() -> int:
+    width = max(len(drill.name) for drill in DRILLS)
+    for drill in DRILLS:
+        print(f"{drill.name:{width}}  {drill.about}{'  [ci]' if drill.ci else ''}")
+    return 0
+
+
+def _chosen(options: argparse.Namespace) -> list[Drill] | str:
+    """What to run, or what is wrong with what was asked for."""
+    if options.what == "all":
+        return [drill for drill in DRILLS if drill.ci or not options.ci]
+    found = [named(name) for name in options.names]
+    unknown = [name for name, drill in zip(options.names, found, strict=True) if drill is None]
+    if unknown:
+        return f"no drill is called {', '.join(unknown)}; `python -m drills list` shows them"
+    return [drill for drill in found if drill is not None]
+
+
+def _up(engine: Engine) -> None:
+    """The topology and the auditor. What runs already goes on running, unless its image or configuration changed."""
+    with step("bringing the topology up"):
+        said = subprocess.run(
+            [*engine.compose, "--profile", "drills", "up", "--detach", "--remove-orphans"],
+            cwd=ROOT,
+            check=False,
+            timeout=UP_S,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    if said.returncode != 0:
+        raise EngineMissing("the topology does not come up:\n" + said.stdout.decode(errors="replace")[-2000:])
+
+
+async def _run_all(drills: Sequence[Drill], options: argparse.Namespace, engine: Engine) -> list[Judged]:
+    seed = new_seed() if options.seed is None else options.seed
+    began = datetime.now(UTC)
+    folder = options.report or REPORTS / began.strftime("%Y-%m-%dT%H-%M-%S")
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = Progress.on(sys.stdout)
+    progress.say(f"seed {seed}; reports go to {folder}")
+    judged: list[Judged] = []
+    async with entered(PROJECT, FRONT) as arena:
+        for number, drill in enumerate(drills, 1):
+            progress.began(drill.name, drill.about, number=number, of=len(drills))
+            judged.append(await _one(drill, arena, seed, progress, folder))
+            progress.ended(judged[-1])
+            _write(folder, judged, engine)
+    progress.table([one.verdict for one in judged])
+    if options.what == "all" and not options.ci:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{began:%Y-%m-%d}.json").write_text(report_json.summary(_machine(engine), judged))
+    return judged
+
+
+async def _one(drill: Drill, arena: Arena, seed: int, progress: Progress, folder: Path) -> Judged:
+    began_s = time.time()
+    try:
+        history = await conduct(drill, arena, seed, progress.tick)
+    except DrillError as error:
+        return unjudged(drill.name, drill.limits, str(error), about=drill.about, started_at_s=began_s)
+    (folder / f"{drill.name}.history.json").write_bytes(encode(history))
+    return judge(history, drill.limits, drill.about)
+
+
+def _write(folder: Path, judged: Sequence[Judged], engine: Engine) -> None:
+    """After each drill, so that a run that is broken off has its reports too."""
+    here = _machine(engine)
+    for one in judged[-1:]:
+        (folder / file_name(one.name)).write_text(page(one, here, back="index.html"))
+    (folder / "index.html").write_text(index(judged, here))
+    (folder / "drills.json").write_bytes(report_json.everything(here, judged))
+
+
+def _machine(engine: Engine) -> Machine:
+    version = done("docker", "version", "--format", "{{.Server.Version}}", timeout_s=ANSWER_S)
+    proxy = ", HAProxy in ProxySQL's place" if engine.stand_in else ""
+    return machine(f"Docker {last_line(version)}{proxy}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
