@@ -26,8 +26,7 @@ RECEIVER = {"reservation": "billing", "billing": "portal", "portal": "reservatio
 async def read(settings: AuditorSettings, stores: Stores, web: Web, event_id: str, since_s: float) -> Found:
     """Each store in one transaction. Raises AuditFailed, Unavailable or Indefinite."""
     ends: Ends = {}
-    async with stores.reservation.transaction() as conn:
-        await conn.execute(queries.READ_ONLY)
+    async with stores.reservation.snapshot() as conn:
         now_s = float((await postgres(conn, queries.NOW))[0][0])
         units = [Unit(*row) for row in await postgres(conn, queries.UNITS, event_id)]
         holds = [Hold(*_tupled(row)) for row in await postgres(conn, queries.HOLDS, event_id)]
@@ -39,8 +38,7 @@ async def read(settings: AuditorSettings, stores: Stores, web: Web, event_id: st
         parked["billing"] = (await mariadb(conn, queries.PARKED))[0][0]
         ends["billing", "sender"] = await _mariadb_sender(conn, "billing", since_s)
         ends["reservation", "receiver"] = await _mariadb_receiver(conn, "reservation", since_s)
-    async with stores.portal.transaction() as conn:
-        await conn.execute(queries.READ_ONLY)
+    async with stores.portal.snapshot() as conn:
         sales = await _sales(conn, event_id)
         parked["portal"] = (await postgres(conn, queries.PARKED_BY_PORTAL))[0][0]
         ends["portal", "sender"] = await _postgres_sender(conn, "portal", since_s)
@@ -147,7 +145,7 @@ async def _earlier(stores: Stores, stream: str, ends: Ends, since_s: float) -> s
     if stream == "billing":
         async with stores.billing.transaction() as conn:
             return {row[0] for row in await mariadb(conn, queries.EARLIER_MARIADB, others, since_s)}
-    async with (stores.reservation if stream == "reservation" else stores.portal).transaction() as conn:
+    async with (stores.reservation if stream == "reservation" else stores.portal).snapshot() as conn:
         return {row[0] for row in await postgres(conn, queries.EARLIER_POSTGRES, others, since_s)}
 
 

@@ -38,7 +38,6 @@ GALERA = """
 # -- the end: everything of one ticketed event
 
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
-READ_ONLY = "SET TRANSACTION READ ONLY, ISOLATION LEVEL REPEATABLE READ"
 UNITS = "SELECT unit_id::text, state, hold_id::text FROM units WHERE event_id = $1::uuid ORDER BY unit_id"
 HOLDS = """
     SELECT h.hold_id::text, h.buyer_id, h.state,

@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from drills.auditor.reader import PostgresReader
 from drills.auditor.settings import AuditorSettings
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.mariadb import Connection as MariaDBConnection
 from ticketflow.runtime.mariadb import MariaDBPool
 from ticketflow.runtime.postgres import Connection as PostgresConnection
-from ticketflow.runtime.postgres import PostgresPool
 
 Row = tuple[Any, ...]
+
+CLOSE_S = 0.5  # reads may be cut short
 
 
 class Stores:
@@ -32,8 +34,8 @@ class Stores:
             password = settings.billing_password
             return MariaDBPool(addresses, "billing", settings.billing_user, password, name=name, **bounds)  # type: ignore[arg-type]
 
-        self.reservation = PostgresPool(settings.reservation_dsn, name="audit-reservation", **bounds)  # type: ignore[arg-type]
-        self.portal = PostgresPool(settings.portal_dsn, name="audit-portal", **bounds)  # type: ignore[arg-type]
+        self.reservation = PostgresReader(settings.reservation_dsn, statement_s)
+        self.portal = PostgresReader(settings.portal_dsn, statement_s)
         self.billing = mariadb(settings.billing_addresses, "audit-billing")
         self.nodes = {
             address.host: mariadb([address], f"audit-{address.host}") for address in settings.galera_addresses
@@ -45,9 +47,10 @@ async def open_stores(settings: AuditorSettings, statement_s: float) -> AsyncIte
     """Connects when something is asked, and not before."""
     stores = Stores(settings, statement_s)
     async with AsyncExitStack() as stack:
-        pools: list[PostgresPool | MariaDBPool] = [stores.reservation, stores.portal]
-        for pool in [*pools, stores.billing, *stores.nodes.values()]:
-            stack.push_async_callback(pool.close, 0.5)
+        for reader in (stores.reservation, stores.portal):
+            stack.push_async_callback(reader.close)
+        for pool in (stores.billing, *stores.nodes.values()):
+            stack.push_async_callback(pool.close, CLOSE_S)
         yield stores
 
 

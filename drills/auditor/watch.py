@@ -116,7 +116,7 @@ class Watch:
 
     async def _reservation(self) -> Seen:
         seen = Seen()
-        async with self._stores.reservation.acquire() as conn:
+        async with self._stores.reservation.snapshot() as conn:
             _note_sender(seen, "reservation", await postgres(conn, queries.SENDER_POSTGRES, "reservation"))
             _note_receiver(seen, "portal", await postgres(conn, queries.RECEIVER_POSTGRES, "portal"))
             seen.roles |= tiers.relays((name, owner) for name, owner in await postgres(conn, queries.RELAYS_POSTGRES))
@@ -128,7 +128,7 @@ class Watch:
 
     async def _portal(self) -> Seen:
         seen = Seen()
-        async with self._stores.portal.acquire() as conn:
+        async with self._stores.portal.snapshot() as conn:
             _note_sender(seen, "portal", await postgres(conn, queries.SENDER_POSTGRES, "portal"))
             seen.roles |= tiers.relays((name, owner) for name, owner in await postgres(conn, queries.RELAYS_POSTGRES))
             seen.parked["portal"] = (await postgres(conn, queries.PARKED_BY_PORTAL))[0][0]
