@@ -214,7 +214,7 @@ def test_a_build_that_fails_shows_the_end_of_what_it_said(
     ("command", "timeout_s", "code", "said"),
     [
         (["sh", "-c", "echo out; echo complaint >&2; exit 3"], 10, 3, "complaint"),
-        (["no-such-program"], 10, 127, "no-such-program: No such file or directory"),
+        (["/no/such/program"], 10, 127, "/no/such/program: No such file or directory"),
         (["sleep", "9"], 0.2, 124, "no end within 0.2 s"),
         (["false"], 10, 1, "exit code 1"),
     ],
