@@ -3,8 +3,8 @@
 Laws of this file:
 - Pure functions of the history; all times are seconds since the drill began.
 - "During the faults" is from the beginning of the first one to the end of the load; "steady" is the load before that.
-- A gap is the time between two things of a kind that happened one after the other. A fault's gap counts with its whole
-  length, though it began before the fault or ended after the load; the steady state ends with the fault.
+- A gap is the time between two things of a kind that happened one after the other. It counts from the last one before
+  its window, but ends with it: a fault's gap begins before the fault; after the load nothing has to happen any more.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,8 +21,9 @@ from drills.history import History, Op
 # What passes by itself did not, as long as the buyer's patience lasted.
 ERROR_CODES = frozenset({"order_not_yet", "payment_in_progress", "too_many_requests"})
 ENDS = ("CONFIRMED", "FAILED")
-# Of the roles that the watch tells of, those of which one has to be had: a timeline or a count of members is no leader.
+# Of the roles that the watch tells of, those that somebody has to have: a timeline is nobody's.
 LEADERS = ("primary", "writer", "leader")
+RELAYS = "relay of "
 
 
 class Gap(NamedTuple):
@@ -143,22 +144,18 @@ def _quiet_s(history: History) -> float:
 
 
 def longest_gap(points_s: Sequence[float], began_s: float, ended_s: float) -> Gap:
-    """``points_s`` in order. The window's own ends count as points only where there is none beyond them."""
+    """``points_s`` in order. The window's beginning counts as a point only where there is none before it."""
     if ended_s <= began_s:
         return Gap(0.0, began_s)
     first = max(0, bisect_right(points_s, began_s) - 1)
-    last = bisect_left(points_s, ended_s) + 1
-    inside = list(points_s[first:last])
-    if not inside or inside[0] > began_s:
+    inside = [*points_s[first : bisect_left(points_s, ended_s)], ended_s]
+    if inside[0] > began_s:
         inside.insert(0, began_s)
-    if inside[-1] < ended_s:
-        inside.append(ended_s)
     return max((Gap(after - before, before) for before, after in pairwise(inside)), key=lambda gap: gap.length_s)
 
 
 def _steady_gap_s(points_s: Sequence[float], history: History) -> float:
-    faults_s = first_fault_s(history)
-    return longest_gap(points_s[: bisect_left(points_s, faults_s)], history.load_began_s, faults_s).length_s
+    return longest_gap(points_s, history.load_began_s, first_fault_s(history)).length_s
 
 
 # -- ops
@@ -238,7 +235,7 @@ def leader_changes(history: History) -> tuple[LeaderChange, ...]:
     changes = []
     for sample in history.samples:
         for role, holder in sample.roles.items():
-            if not role.endswith(LEADERS):
+            if not is_led(role):
                 continue
             before = known.get(role)
             if before is not None and holder and holder != before:
@@ -249,6 +246,11 @@ def leader_changes(history: History) -> tuple[LeaderChange, ...]:
             else:
                 vacant.add(role)
     return tuple(changes)
+
+
+def is_led(role: str) -> bool:
+    """Whether one has to have it, so that it is news when another one does."""
+    return role.endswith(LEADERS) or role.startswith(RELAYS)
 
 
 def rewound(history: History) -> int:

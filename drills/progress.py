@@ -12,7 +12,7 @@ from typing import TextIO
 
 import msgspec
 
-from drills.measures import LEADERS
+from drills.measures import LEADERS, is_led
 from drills.table import figures_line, reasons, table, words
 from drills.verdict import Judged, Verdict
 
@@ -67,7 +67,7 @@ class Progress:
         """Who leads is news as soon as it changes."""
         for role, holder in tick.roles.items():
             before = self._roles.get(role)
-            if role.endswith(LEADERS) and holder and before not in (None, holder):
+            if is_led(role) and holder and before not in (None, holder):
                 self.say(f"  {tick.at_s:6.1f} s  {role}: {before} -> {holder}")
             if holder:
                 self._roles[role] = holder

@@ -156,15 +156,16 @@ def test_a_history_without_ops_has_no_seconds() -> None:
 def test_leaders_change_when_somebody_else_is_seen() -> None:
     story = Story()
     story.samples = [
-        Sample(1.0, roles={"postgres primary": "postgres1", "galera writer": "mariadb1", "galera": "primary 3"}),
-        Sample(2.0, roles={"galera writer": "", "galera": "primary 2"}),
+        Sample(1.0, roles={"postgres primary": "postgres1", "galera writer": "mariadb1", "postgres timeline": "1"}),
+        Sample(2.0, roles={"galera writer": "", "relay of portal": "portal1"}),
         Sample(3.0, roles={"postgres primary": "postgres1", "galera writer": "mariadb2"}),
-        Sample(4.0, roles={"postgres primary": "postgres3", "galera writer": "mariadb2"}),
+        Sample(4.0, roles={"postgres primary": "postgres3", "postgres timeline": "2", "relay of portal": "portal2"}),
     ]
 
     assert leader_changes(story.history()) == (
         LeaderChange(3.0, "galera writer", "", "mariadb2"),
         LeaderChange(4.0, "postgres primary", "postgres1", "postgres3"),
+        LeaderChange(4.0, "relay of portal", "portal1", "portal2"),
     )
 
 
@@ -198,10 +199,10 @@ def test_a_rewind_that_no_sample_shows_counts_as_one() -> None:
         ([], Gap(10, 10)),
         ([15], Gap(5, 10)),
         ([9, 15], Gap(6, 9)),
-        ([9, 15, 28], Gap(13, 15)),
+        ([9, 15, 28], Gap(6, 9)),
         ([1, 2, 3], Gap(17, 3)),
         ([10, 12, 14, 16, 18, 20], Gap(2, 10)),
-        ([25], Gap(15, 10)),
+        ([25], Gap(10, 10)),
     ],
 )
 def test_a_gap_counts_where_it_touches_the_window(points: list[float], expected: Gap) -> None:

@@ -46,6 +46,16 @@ def test_a_fact_whose_sender_lost_it_and_told_it_again_is_recovered() -> None:
     assert (found.ok, found.summary) == (True, "22 events, each with its effect, once; 1 recovered")
 
 
+def test_a_fact_whose_sender_lost_it_and_came_to_the_same_end_is_recovered() -> None:
+    story = good_story()
+    story.inbox["billing"].append(Received("lost-by-galera", None, "payment.authorized", "h1"))
+    (event,) = [event for event in story.events["billing"] if event.event_id == "h1:payment.authorized"]
+    story.events["billing"].remove(event)
+    del story.inbox["billing"][story.inbox["billing"].index(Received(event.event_id, None, event.kind, "h1"))]
+
+    assert problems(story) == ()
+
+
 def test_a_fact_whose_sender_lost_it_for_good_is_unexpected() -> None:
     story = good_story()
     story.inbox["billing"].append(Received("lost-by-galera", None, "payment.authorized", "h4"))
