@@ -53,9 +53,9 @@ def _lost(stream: Stream) -> Iterator[str]:
 
 
 def _unexpected(stream: Stream, recovered: set[str]) -> Iterator[str]:
-    staged = {event.event_id for event in stream.staged}
+    explained = recovered | {event.event_id for event in stream.staged}
     for event in stream.received:
-        if event.event_id not in staged | recovered:
+        if event.event_id not in explained:
             yield f"{stream.name}: unexpected: {stream.receiver} has event {event.event_id}, which was never staged"
 
 
