@@ -75,6 +75,10 @@ class Nemesis:
                 self._imposed.pop(service, None)
                 self._pids.pop(service, None)
 
+    def reached(self, service: str, pid: int) -> bool:
+        """Whether what is imposed on the service holds for the process ``pid``, its present one perhaps."""
+        return self._pids.get(service) == pid
+
     async def heal_all(self) -> None:
         """Every network free, nothing frozen, everything started: whatever was done, in this run or in one before.
 
@@ -104,9 +108,11 @@ class Nemesis:
 
     async def _apply(self, service: str) -> None:
         pid = (await self._cluster.pids([service]))[service]
+        if pid:  # else it is imposed as soon as the service runs
+            await self._replace(service, pid)
         self._pids[service] = pid
-        if not pid:
-            return  # imposed as soon as it runs
+
+    async def _replace(self, service: str, pid: int) -> None:
         faults = list(self._imposed.get(service, {}).values())
         links = {fault.link for fault in faults if fault.link is not None}
         if len(links) > 1:
