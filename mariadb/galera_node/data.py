@@ -9,6 +9,7 @@ from mariadb.galera_node.settings import CONFIG, DATA, EMPTY, HOME, RUN
 
 RECOVER_TIMEOUT_S = 120  # InnoDB replays 32 MB of log at most; this is for a machine in trouble
 SAVED_STATE = DATA / "grastate.dat"
+COMPONENT = HOME / "component"  # beside the data, which a state transfer replaces; view.sh writes it
 BORN = DATA / "born"  # there until the data is that of a cluster, or about to be overwritten with it
 LEFTOVERS = ("gvwstate.dat", "sst_in_progress", "wsrep_sst.pid", "rsync_sst.pid", "rsync_sst.conf")
 
@@ -44,6 +45,12 @@ def locate() -> Position | None:
 def born() -> bool:
     """Whether the data is as it was made. Only of interest when ``locate`` found nothing."""
     return BORN.exists()
+
+
+def component() -> frozenset[str]:
+    """The members of the last primary component with this node in it; empty when that is not known."""
+    names = COMPONENT.read_text().strip() if COMPONENT.exists() else ""
+    return frozenset(names.split(",")) if names else frozenset()
 
 
 def lives() -> None:
@@ -87,3 +94,4 @@ def set_aside() -> None:
     aside = HOME / "data.aside"
     shutil.rmtree(aside, ignore_errors=True)
     DATA.rename(aside)
+    COMPONENT.unlink(missing_ok=True)

@@ -2,13 +2,14 @@
 
 Laws:
 - Where a primary component runs, a node joins it.
-- Otherwise the node whose data goes furthest begins, and only when every node of the list is there, says how far its
-  data goes, and waits: one that is away may have gone further. While a node waits its position stands still; so all
-  come to the same answer, each by itself, without a vote.
+- Otherwise the node whose data goes furthest begins, and only when every node that may have gone further is there, says
+  how far its data goes, and waits. Those are the members of the last primary component that the furthest one knows of;
+  where that is not known, all nodes of the list. A later component would have had one of them as its member.
+- While a node waits its position stands still: so all come to the same answer, each by itself, without a vote.
 - Two histories are never merged: that takes a person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,12 +27,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """What one node says. ``born``: it has no position because nothing was ever committed to its data."""
+    """What one node says.
+
+    ``born``: it has no position because nothing was ever committed to its data.
+    ``component``: the members of the last primary component that it belonged to; empty when it does not know.
+    """
 
     node: str
     phase: Phase
     position: Position | None = None
     born: bool = False
+    component: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -61,18 +67,24 @@ def decide(me: Report, peers: Mapping[str, Report | None], *, forced: bool = Fal
     for report in there:
         if report.phase is Phase.PRIMARY and report.position is not None:
             return Join(report.node, report.position.history)
-    busy = [report.node for report in there if report.phase is not Phase.WAITING]
-    if busy:
-        return Wait(f"busy: {', '.join(busy)}")
-    away = sorted(name for name, report in peers.items() if report is None)
-    if away and not forced:
-        return Wait(f"away: {', '.join(away)}")
-    first = furthest([me, *there])
+    first = furthest([me, *(report for report in there if report.phase is Phase.WAITING)])
     if isinstance(first, Wait):
         return first
+    counts = (first.component if first.position else frozenset()) or {me.node, *peers}
+    busy = [report.node for report in there if _is_busy(report, counts)]
+    if busy:
+        return Wait(f"busy: {', '.join(busy)}")
+    away = sorted(name for name, report in peers.items() if report is None and name in counts)
+    if away and not forced:
+        return Wait(f"away: {', '.join(away)}")
     if first.node != me.node:
         return Wait(f"{first.node} begins")
-    return Begin("forced" if away else "furthest of all")
+    return Begin(f"forced, without {', '.join(away)}" if away else "furthest of all that count")
+
+
+def _is_busy(report: Report, counts: Set[str]) -> bool:
+    """A node that cannot read its own data keeps the others waiting only when it may have gone further."""
+    return report.phase is not Phase.WAITING and (report.phase is not Phase.RECOVERING or report.node in counts)
 
 
 def furthest(reports: list[Report]) -> Report | Wait:
@@ -86,9 +98,13 @@ def furthest(reports: list[Report]) -> Report | Wait:
     return min(candidates, key=lambda report: (-report.position.seqno if report.position else 0, report.node))
 
 
-def stands_down(peers: Mapping[str, Report | None]) -> bool:
-    """Whether a server apart from the majority should stop, so that all begin anew: all are there, and none goes on."""
-    return all(report is not None and report.phase in (Phase.WAITING, Phase.LOST) for report in peers.values())
+def stands_down(me: Report, peers: Mapping[str, Report | None]) -> bool:
+    """Whether a server apart from the majority should stop, so that all begin anew: those that were with it in the last
+    primary component are there, and nobody goes on."""
+    needed = me.component or peers.keys()
+    return all(
+        report.phase in (Phase.WAITING, Phase.LOST) if report else name not in needed for name, report in peers.items()
+    )
 
 
 def ahead_in_turn(me: str, peers: Mapping[str, Report | None]) -> list[str]:

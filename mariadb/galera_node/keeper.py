@@ -146,7 +146,7 @@ class Keeper:
                 if self._report.phase is not Phase.LOST:
                     self._log("galera.lost", level="warning", status=status)
                 self._say(Phase.LOST)
-                lost_since = (lost_since or time.monotonic()) if stands_down(self._peers()) else None
+                lost_since = (lost_since or time.monotonic()) if stands_down(self._report, self._peers()) else None
                 if lost_since and time.monotonic() - lost_since > LOST_S:
                     self._log("galera.standing_down", level="warning")
                     break
@@ -170,7 +170,7 @@ class Keeper:
 
     def _say(self, phase: Phase, position: Position | None = None) -> None:
         born = phase is Phase.WAITING and position is None and data.born()
-        self._report = Report(self._settings.node, phase, position, born)
+        self._report = Report(self._settings.node, phase, position, born, data.component())
 
     def _log(self, action: str, *, level: str = "info", **fields: object) -> None:
         log(self._settings.node, action, level=level, **fields)

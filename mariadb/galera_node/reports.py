@@ -22,7 +22,13 @@ REPORT_BYTES_MAX = 1024
 
 def encode(report: Report) -> bytes:
     position = str(report.position) if report.position else None
-    fields = {"node": report.node, "phase": report.phase.value, "position": position, "born": report.born}
+    fields = {
+        "node": report.node,
+        "phase": report.phase.value,
+        "position": position,
+        "born": report.born,
+        "component": sorted(report.component),
+    }
     return json.dumps(fields).encode() + b"\n"
 
 
@@ -32,7 +38,8 @@ def decode(line: bytes) -> Report:
         fields = json.loads(line)
         history, _, seqno = (fields["position"] or "").rpartition(":")
         position = Position(history, int(seqno)) if history else None
-        return Report(str(fields["node"]), Phase(fields["phase"]), position, bool(fields["born"]))
+        component = frozenset(map(str, fields["component"]))
+        return Report(str(fields["node"]), Phase(fields["phase"]), position, bool(fields["born"]), component)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a report: {error}") from error
 

@@ -1,6 +1,7 @@
 """Who begins a Galera cluster, and who must not."""
 
 import itertools
+import random
 from collections.abc import Mapping
 
 import pytest
@@ -22,8 +23,10 @@ HISTORY, OTHER = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-222
 NODES = ("mariadb1", "mariadb2", "mariadb3")
 
 
-def waiting(node: str, seqno: int | None, history: str = HISTORY) -> Report:
-    return Report(node, Phase.WAITING, None if seqno is None else Position(history, seqno))
+def waiting(node: str, seqno: int | None, history: str = HISTORY, component: str = "") -> Report:
+    """``component``: the numbers of the nodes, as "23"."""
+    members = frozenset(f"mariadb{number}" for number in component)
+    return Report(node, Phase.WAITING, None if seqno is None else Position(history, seqno), component=members)
 
 
 def new(node: str) -> Report:
@@ -107,6 +110,29 @@ def test_two_histories_wait_for_a_person() -> None:
     assert all(isinstance(decision, Wait) for decision in decided.values())
 
 
+def test_a_node_that_the_last_component_had_lost_before_is_not_waited_for() -> None:
+    assert beginners(decisions(None, waiting("mariadb2", 9, component="23"), waiting("mariadb3", 8))) == ["mariadb2"]
+
+
+def test_the_last_to_leave_begins_by_itself() -> None:
+    assert beginners(decisions(None, None, waiting("mariadb3", 9, component="3"))) == ["mariadb3"]
+
+
+def test_one_that_left_earlier_waits_for_those_that_stayed() -> None:
+    assert beginners(decisions(waiting("mariadb1", 9, component="123"), None, None)) == []
+    assert beginners(decisions(None, waiting("mariadb2", 9, component="23"), None)) == []
+
+
+def test_data_that_cannot_be_read_counts_only_when_it_may_go_further() -> None:
+    unreadable = Report("mariadb3", Phase.RECOVERING)
+
+    old = decisions(waiting("mariadb1", 9, component="12"), waiting("mariadb2", 9, component="12"), unreadable)
+    recent = decisions(waiting("mariadb1", 9, component="123"), waiting("mariadb2", 9, component="123"), unreadable)
+
+    assert beginners(old) == ["mariadb1"]
+    assert beginners(recent) == []
+
+
 def test_a_person_may_begin_without_those_that_are_away() -> None:
     decided = decisions(None, waiting("mariadb2", 5), waiting("mariadb3", 4), forced="mariadb2")
 
@@ -138,6 +164,102 @@ def test_there_are_never_two_that_begin() -> None:
             assert all(report and report.phase is Phase.WAITING for report in reports), combination
 
 
+class World:
+    """Three nodes, Galera's rules of who may commit, and everything that was ever acknowledged."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.seqno = dict.fromkeys(NODES, 0)
+        self.component: dict[str, frozenset[str]] = dict.fromkeys(NODES, frozenset())
+        self.waiting = set[str]()
+        self.cluster = frozenset(NODES)
+        self.acknowledged = 0
+        self.begun = 0
+        self._agree()
+
+    def _agree(self) -> None:
+        """A view is a write set too; each member notes it."""
+        self.acknowledged += bool(self.cluster)
+        for node in self.cluster:
+            self.seqno[node], self.component[node] = self.acknowledged, self.cluster
+
+    def commit(self) -> None:
+        """Durable at the writer when acknowledged, at the others a little later."""
+        if self.cluster:
+            self.acknowledged += 1
+            writer = min(self.cluster)
+            for node in self.cluster:
+                self.seqno[node] = self.acknowledged - (0 if node == writer else self.chance.randint(0, 1))
+
+    def crash(self, nodes: set[str]) -> None:
+        """What is left goes on when it is more than half."""
+        self.waiting -= nodes
+        left = self.cluster - nodes
+        if left == self.cluster:
+            return
+        if 2 * len(left) > len(self.cluster):
+            self.cluster = left
+            self._agree()
+        else:
+            self.cluster = frozenset()  # the survivors stand down once all are there: as if they had crashed too
+
+    def leave(self, node: str) -> None:
+        """A stop by hand: the others go on, even when it is one. Who leaves has everything."""
+        if node in self.cluster:
+            self.seqno[node] = self.acknowledged
+            self.cluster -= {node}
+            self._agree()
+        self.waiting.discard(node)
+
+    def start(self, node: str) -> None:
+        if self.cluster:
+            self.cluster |= {node}
+            self._agree()
+        else:
+            self.waiting.add(node)
+
+    def elect(self) -> None:
+        if self.cluster:
+            return
+        reports = [
+            Report(node, Phase.WAITING, Position(HISTORY, self.seqno[node]), component=self.component[node])
+            if node in self.waiting
+            else None
+            for node in NODES
+        ]
+        for node in beginners(decisions(*reports)):
+            assert self.seqno[node] == self.acknowledged, "a cluster was begun without what had been acknowledged"
+            self.begun += 1
+            self.cluster = frozenset(self.waiting)
+            self.waiting.clear()
+            self._agree()
+
+    def step(self) -> None:
+        some = set(self.chance.sample(NODES, self.chance.randint(1, 3)))
+        match self.chance.randrange(6):
+            case 0:
+                self.crash(some)
+            case 1:
+                self.leave(self.chance.choice(NODES))
+            case 2 | 3:
+                self.start(self.chance.choice(NODES))
+            case 4:
+                self.commit()
+            case 5:
+                self.elect()
+
+
+def test_no_run_of_crashes_stops_and_starts_begins_without_what_was_acknowledged() -> None:
+    begun = 0
+    for seed in range(300):
+        world = World(seed)
+        for _ in range(100):
+            world.step()
+        begun += world.begun
+
+    assert begun > 300  # it does recover
+
+
 @pytest.mark.parametrize(
     ("others", "expected"),
     [
@@ -153,7 +275,14 @@ def test_a_server_apart_from_the_majority_stands_down_only_when_nobody_goes_on(
 ) -> None:
     peers = {name: Report(name, phase) if phase else None for name, phase in zip(NODES[1:], others, strict=True)}
 
-    assert stands_down(peers) is expected
+    assert stands_down(Report("mariadb1", Phase.LOST), peers) is expected
+
+
+def test_a_server_apart_does_not_wait_for_one_that_the_last_component_had_lost_before() -> None:
+    me = Report("mariadb1", Phase.LOST, component=frozenset({"mariadb1", "mariadb2"}))
+
+    assert stands_down(me, {"mariadb2": waiting("mariadb2", 9), "mariadb3": None})
+    assert not stands_down(me, {"mariadb2": None, "mariadb3": waiting("mariadb3", 9)})
 
 
 def test_nodes_come_in_one_after_the_other() -> None:

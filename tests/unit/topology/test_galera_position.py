@@ -83,7 +83,7 @@ def test_after_a_crash_both_sources_must_speak_of_one_history() -> None:
     [
         Report("mariadb1", Phase.WAITING, Position(HISTORY, 9)),
         Report("mariadb2", Phase.WAITING, None, born=True),
-        Report("mariadb3", Phase.PRIMARY, Position(HISTORY, -1)),
+        Report("mariadb3", Phase.PRIMARY, Position(HISTORY, -1), component=frozenset({"mariadb1", "mariadb3"})),
     ],
 )
 def test_a_report_arrives_as_it_was_sent(report: Report) -> None:
@@ -91,7 +91,8 @@ def test_a_report_arrives_as_it_was_sent(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{}", b"[]", b"null", b'{"node": "x", "phase": "queen", "position": null, "born": false}']
+    "line",
+    [b"", b"{}", b"[]", b"null", b'{"node": "x", "phase": "queen", "position": null, "born": false, "component": []}'],
 )
 def test_what_is_no_report_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"report|Expecting|queen"):
