@@ -11,13 +11,12 @@ from mariadb.galera_node.settings import FORCE, Settings, from_environment
 
 def status(settings: Settings) -> int:
     for node in settings.nodes:
-        print(f"{node}: {_words(ask(node))}")
+        heard = ask(node)
+        print(f"{node}: {_words(heard.report) if heard else 'away'}")
     return 0
 
 
-def _words(report: Report | None) -> str:
-    if report is None:
-        return "away"
+def _words(report: Report) -> str:
     return f"{report.phase} {report.position or ('new' if report.born else '-')}"
 
 

@@ -77,10 +77,10 @@ def allow_to_begin(at: Position | None) -> None:
         _save_state(position.format_saved_state(at, may_begin=True))
 
 
-def ask_for_all() -> None:
-    """The server will ask another node for the whole data."""
+def prepare_to_join(at: Position | None) -> None:
+    """Takes back the leave to begin. Without a position the server will ask another node for the whole data."""
     lives()
-    _save_state(position.format_saved_state(None))
+    _save_state(position.format_saved_state(at))
 
 
 def _save_state(text: str) -> None:

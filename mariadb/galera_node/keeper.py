@@ -15,6 +15,8 @@ from mariadb.galera_node.settings import FORCE, Settings
 
 POLL_S = 0.1
 LOST_S = 5.0  # after a cut has healed Galera finds together by itself in one to three seconds
+STOP_S = 20.0  # a stop takes one or two seconds; below the stop_grace_period of 30 s
+STOP_WHILE_JOINING_S = 5.0  # a server that is told to stop in the middle of a state transfer may never end
 TURN_S_MAX = 3.0  # coming in takes less than a second; one that fails at it must not keep the others out
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.5, 30.0
 FAILURES_MAX = 3  # then the data is set aside: what the server cannot start from, the cluster has
@@ -96,15 +98,16 @@ class Keeper:
             self._log("galera.begin", position=position, reason=decision.reason)
             data.allow_to_begin(position)
             self._say(Phase.STARTING, position)
-            self._server.start(position, begin=True)
+            self._server.start(position, self._addresses(), begin=True)
         else:
             self._wait_for_turn()
             position = self._position_for(decision, position)
             self._log("galera.join", position=position, through=decision.through)
             self._say(Phase.STARTING, position)
-            self._server.start(position, begin=False)
+            # Without any address Galera would begin a cluster.
+            self._server.start(position, self._addresses() or [decision.through], begin=False)
         had_data = self._watch()
-        code = self._server.stop()
+        code = self._server.stop(STOP_S if had_data else STOP_WHILE_JOINING_S)
         self._failures = 0 if had_data else self._failures + 1
         level = "info" if self.stopping.is_set() else "error"
         self._log("galera.server_ended", level=level, code=code, failures=self._failures)
@@ -122,8 +125,7 @@ class Keeper:
         if position and position.history != decision.history:
             self._log("galera.other_history", level="warning", position=position, history=decision.history)
             position = None
-        if position is None:
-            data.ask_for_all()
+        data.prepare_to_join(position)
         return position
 
     def _watch(self) -> bool:
@@ -166,7 +168,12 @@ class Keeper:
     # ---- words
 
     def _peers(self) -> dict[str, Report | None]:
-        return {watcher.node: watcher.latest() for watcher in self._watchers}
+        heard = {watcher.node: watcher.latest() for watcher in self._watchers}
+        return {node: words.report if words else None for node, words in heard.items()}
+
+    def _addresses(self) -> list[str]:
+        """Of the nodes that are there: Galera would look up the name of one that is away for ten seconds."""
+        return [words.address for watcher in self._watchers if (words := watcher.latest())]
 
     def _say(self, phase: Phase, position: Position | None = None) -> None:
         born = phase is Phase.WAITING and position is None and data.born()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from mariadb.galera_node.election import Phase, Report
 from mariadb.galera_node.position import Position
@@ -44,11 +45,22 @@ def decode(line: bytes) -> Report:
         raise ValueError(f"not a report: {error}") from error
 
 
-def ask(node: str) -> Report | None:
+@dataclass(frozen=True)
+class Heard:
+    """``address``: where the words came from. ``at_s``: the monotonic time of the question: how old they may be."""
+
+    report: Report
+    address: str
+    at_s: float
+
+
+def ask(node: str) -> Heard | None:
     """What ``node`` says of itself now; None when it does not answer, or another one answers in its place."""
+    at_s = time.monotonic()
     try:
         with socket.create_connection((node, REPORT_PORT), ANSWER_TIMEOUT_S) as connection:
             connection.settimeout(ANSWER_TIMEOUT_S)
+            address = str(connection.getpeername()[0])
             line = b""
             while not line.endswith(b"\n") and len(line) < REPORT_BYTES_MAX:
                 chunk = connection.recv(REPORT_BYTES_MAX)
@@ -58,7 +70,7 @@ def ask(node: str) -> Report | None:
         report = decode(line)
     except (OSError, ValueError):
         return None
-    return report if report.node == node else None
+    return Heard(report, address, at_s) if report.node == node else None
 
 
 class Watcher(threading.Thread):
@@ -67,18 +79,16 @@ class Watcher(threading.Thread):
     def __init__(self, node: str) -> None:
         super().__init__(name=f"watch {node}", daemon=True)
         self.node = node
-        self._heard: tuple[float, Report] | None = None
+        self._heard: Heard | None = None
 
     def run(self) -> None:
         while True:
-            began = time.monotonic()  # the words are as old as the question
-            report = ask(self.node)
-            self._heard = (began, report) if report else None
+            self._heard = ask(self.node)
             time.sleep(POLL_S)
 
-    def latest(self) -> Report | None:
+    def latest(self) -> Heard | None:
         heard = self._heard
-        return heard[1] if heard and time.monotonic() - heard[0] < STALE_S else None
+        return heard if heard and time.monotonic() - heard.at_s < STALE_S else None
 
 
 class Announcer(threading.Thread):

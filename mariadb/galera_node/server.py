@@ -9,7 +9,6 @@ from pathlib import Path
 from mariadb.galera_node.position import Position
 from mariadb.galera_node.settings import CONFIG, VIEW, Settings
 
-STOP_TIMEOUT_S = 20  # a stop takes one or two seconds; below Docker's stop_grace_period of 30 s
 WITH_DATA = ("joined", "synced", "donor")
 STRAYS = (b"wsrep_sst", b"rsync")
 
@@ -20,9 +19,9 @@ class Server:
         self._address = address
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, at: Position | None, *, begin: bool) -> None:
+    def start(self, at: Position | None, peers: list[str], *, begin: bool) -> None:
+        """``peers``: addresses of nodes that are there."""
         VIEW.unlink(missing_ok=True)
-        peers = self._settings.peers
         # A donor must hold still. The first by name takes the writes (see proxysql/), so the last one is asked.
         command = [
             "mariadbd",
@@ -30,7 +29,7 @@ class Server:
             f"--wsrep-node-name={self._settings.node}",
             f"--wsrep-node-address={self._address}",
             f"--wsrep-cluster-address=gcomm://{','.join(peers)}",
-            f"--wsrep-sst-donor={max(peers)},",
+            f"--wsrep-sst-donor={max(self._settings.peers)},",
         ]
         if at:
             command.append(f"--wsrep-start-position={at}")
@@ -41,13 +40,13 @@ class Server:
     def exit_code(self) -> int | None:
         return self._process.poll() if self._process else 0
 
-    def stop(self) -> int:
+    def stop(self, patience_s: float) -> int:
         """Ends the server, whatever it does, and what it left running. The exit code."""
         assert self._process
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_TIMEOUT_S)
+                self._process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         code = self._process.wait()
