@@ -45,16 +45,15 @@ WHOLE: Mapping[str, int] = {
 
 
 def missing(seen: Observation | None, now_s: float, whole: Mapping[str, int] = WHOLE) -> list[str]:
-    """What keeps the cluster from being steady, in words; empty when it is. ``now_s``: Unix time."""
+    """Who is not in his place, in words; empty when everybody is, whatever is under way. ``now_s``: Unix time."""
     if seen is None or now_s - seen.at_s > OLD_S:
         return ["the auditor has not been heard of"]
     problems = [f"{what} cannot be seen: {why}" for what, why in seen.unseen.items()]
-    problems += [
+    return problems + [
         f"{seen.present.get(what, 0)} {what}, not {count}"
         for what, count in whole.items()
         if seen.present.get(what, 0) != count
     ]
-    return problems + waiting(seen)
 
 
 def waiting(seen: Observation) -> list[str]:

@@ -8,7 +8,7 @@ from drills.cluster import Container, parse_containers
 from drills.errors import NemesisFailed
 from drills.faults import Anyone, CutOff, NodeKilled, ProcessKilled, Role, Services, Slow
 from drills.history import Places
-from drills.observation import Observation, missing
+from drills.observation import Observation, missing, waiting
 from drills.steadiness import unwell
 
 LISTING = (
@@ -46,7 +46,7 @@ def test_what_was_seen_long_ago_says_nothing() -> None:
     assert missing(STEADY, 200.0, WHOLE) == missing(None, 200.0, WHOLE) == ["the auditor has not been heard of"]
 
 
-def test_what_is_missing_is_named() -> None:
+def test_what_is_missing_and_what_is_under_way_are_two_things() -> None:
     seen = Observation(
         100.0,
         present={"galera nodes": 2},
@@ -55,9 +55,8 @@ def test_what_is_missing_is_named() -> None:
         undecided={"holds": 2},
         unseen={"portal": "no answer"},
     )
-    assert missing(seen, 101.0, WHOLE) == [
-        "portal cannot be seen: no answer",
-        "2 galera nodes, not 3",
+    assert missing(seen, 101.0, WHOLE) == ["portal cannot be seen: no answer", "2 galera nodes, not 3"]
+    assert waiting(seen) == [
         "4 events wait in billing",
         "1 messages wait in portal.sales",
         "2 holds undecided",
