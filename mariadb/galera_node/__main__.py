@@ -6,12 +6,12 @@ import sys
 from mariadb.galera_node.election import Report
 from mariadb.galera_node.keeper import Keeper
 from mariadb.galera_node.reports import ask
-from mariadb.galera_node.settings import FORCE, Settings, from_environment
+from mariadb.galera_node.settings import FORCE, SECRETS, Settings, credential, from_environment
 
 
 def status(settings: Settings) -> int:
-    for node in settings.nodes:
-        heard = ask(node)
+    for node, address in settings.addresses.items():
+        heard = ask(node, address)
         print(f"{node}: {_words(heard.report) if heard else 'away'}")
     return 0
 
@@ -27,6 +27,8 @@ def force() -> int:
 
 
 def keep(settings: Settings) -> int:
+    for name in SECRETS:
+        credential(name)  # without them there is nothing to keep
     keeper = Keeper(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: keeper.stopping.set())

@@ -1,6 +1,5 @@
 """The life of a node: find out its position, wait for a decision, run the server, and again, until told to stop."""
 
-import socket
 import subprocess
 import threading
 import time
@@ -26,10 +25,10 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         self.stopping = threading.Event()
         self._settings = settings
-        self._address = socket.gethostbyname(settings.node)
+        self._address = settings.address
         self._server = Server(settings, self._address)
         self._report = Report(settings.node, Phase.RECOVERING)
-        self._watchers = [Watcher(node) for node in settings.peers]
+        self._watchers = [Watcher(node, settings.addresses[node]) for node in settings.peers]
         self._announcer = Announcer(lambda: self._report)
         self._failures = 0
 
@@ -157,7 +156,7 @@ class Keeper:
     def _ensure_accounts(self) -> bool:
         try:
             changed = accounts.ensure(self._settings, self._address)
-        except subprocess.SubprocessError as error:
+        except (subprocess.SubprocessError, OSError) as error:
             detail = getattr(error, "stderr", None) or error
             self._log("galera.accounts_failed", level="warning", reason=detail)
             return False

@@ -54,13 +54,13 @@ class Heard:
     at_s: float
 
 
-def ask(node: str) -> Heard | None:
+def ask(node: str, address: str) -> Heard | None:
     """What ``node`` says of itself now; None when it does not answer, or another one answers in its place."""
     at_s = time.monotonic()
     try:
-        with socket.create_connection((node, REPORT_PORT), ANSWER_TIMEOUT_S) as connection:
+        with socket.create_connection((address, REPORT_PORT), ANSWER_TIMEOUT_S) as connection:
             connection.settimeout(ANSWER_TIMEOUT_S)
-            address = str(connection.getpeername()[0])
+            came_from = str(connection.getpeername()[0])
             line = b""
             while not line.endswith(b"\n") and len(line) < REPORT_BYTES_MAX:
                 chunk = connection.recv(REPORT_BYTES_MAX)
@@ -70,20 +70,21 @@ def ask(node: str) -> Heard | None:
         report = decode(line)
     except (OSError, ValueError):
         return None
-    return Heard(report, address, at_s) if report.node == node else None
+    return Heard(report, came_from, at_s) if report.node == node else None
 
 
 class Watcher(threading.Thread):
-    """Keeps the latest words of one peer. A thread of its own: looking up the name of a node that is away may hang."""
+    """Keeps the latest words of one peer. A thread of its own: one that is away must not hold up the others."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, address: str) -> None:
         super().__init__(name=f"watch {node}", daemon=True)
         self.node = node
+        self._address = address
         self._heard: Heard | None = None
 
     def run(self) -> None:
         while True:
-            self._heard = ask(self.node)
+            self._heard = ask(self.node, self._address)
             time.sleep(POLL_S)
 
     def latest(self) -> Heard | None:
