@@ -1,7 +1,7 @@
 # Everything is also `python -m ...`; this file only puts the venv and the steps together.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test status stop logs clean lint lock
+.PHONY: help install run test status stop logs clean up down drill drill-ci lint lock
 
 PYTHON := .venv/bin/python
 # Tests wait for servers more than they compute: more workers than cores.
@@ -32,6 +32,18 @@ logs: .venv ## follow the logs
 
 clean: .venv ## stop, and remove the data
 	@$(STACK) clean
+
+up: install ## the whole topology, every part at least twice, by docker compose (see docs/operations.md)
+	@$(PYTHON) -m drills.engine up --detach
+
+down: .venv ## end the topology; `docker volume` keeps the data
+	@$(PYTHON) -m drills.engine --profile drills down
+
+drill: install ## every failover drill, with a verdict and a report; about an hour
+	@$(PYTHON) -m drills all
+
+drill-ci: install ## one drill of each kind, some ten minutes
+	@$(PYTHON) -m drills all --ci
 
 lint: install ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .

@@ -5,8 +5,10 @@
 --   * Order of locks: keys (sorted), numbered seats (by unit_id), general admission. Who waits holds only what comes before.
 --   * General admission is taken with SKIP LOCKED and so waits for nobody. When places were skipped, the answer is neither yes nor no:
 --     `contended`. The caller asks again, patiently: one request in a transaction of its own, waiting for places in their order.
---   * Time is clock_timestamp(), read once, after the numbered seats are locked. The transaction's own now() lies before the wait for
---     the locks: it would refuse seats that have become free meanwhile, and hand out holds that have lost part of their time.
+--   * Time is clock_timestamp(), read after the numbered seats are locked. The transaction's own now() lies before the wait for the
+--     locks: it would refuse seats that have become free meanwhile, and hand out holds that have lost part of their time.
+--   * A hold begins when all its places are locked, general admission too: the clock is read once more. So no place is ever shown as two
+--     holds' at one time: who had it before has ended before.
 --   * Functions with queries are PL/pgSQL, which keeps their plans; SQL functions would be planned anew at each call (0.5 ms each).
 --   * Every answer is read from the idempotency row, the first one too: a repeated answer is equal by construction.
 
@@ -82,6 +84,7 @@ DECLARE
     taken   uuid[] := request.seats;
     picked  uuid[];
     lacking json;
+    begins  timestamptz;
     until   timestamptz;
 BEGIN
     SELECT * INTO event FROM events WHERE event_id = request.event_id;
@@ -122,10 +125,11 @@ BEGIN
         taken := taken || picked;
     END LOOP;
 
-    until := as_of + make_interval(secs => event.hold_ttl_s + event.grace_s);
+    begins := clock_timestamp();
+    until := begins + make_interval(secs => event.hold_ttl_s + event.grace_s);
     INSERT INTO holds (hold_id, event_id, buyer_id, total_minor, currency, late, placed_at, expires_at, held_until)
     SELECT request.hold_id, request.event_id, request.buyer_id, sum(price_minor), event.currency, request.late,
-           as_of, as_of + make_interval(secs => event.hold_ttl_s), until
+           begins, begins + make_interval(secs => event.hold_ttl_s), until
       FROM units JOIN tiers USING (tier_id) WHERE unit_id = ANY (taken);
     INSERT INTO hold_units (hold_id, unit_id, price_minor)
     SELECT request.hold_id, unit_id, price_minor FROM units JOIN tiers USING (tier_id) WHERE unit_id = ANY (taken);

@@ -16,6 +16,7 @@ from ticketflow.runtime.log import get_logger
 
 CONNECT_TIMEOUT_S = 5
 POLL_S = 0.1
+TLS_OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey")  # the migrator's own connection is as safe as the lock's
 LOCK_NAME_CHARS_MAX = 64  # GET_LOCK's limit
 
 log = get_logger("migrate")
@@ -39,10 +40,14 @@ def postgres_lock(url: str, name: str, timeout_s: float) -> Iterator[str]:
             _wait_or_give_up(name, deadline)
         info = connection.info
         user, password = quote(info.user, safe=""), quote(info.password, safe="")
-        yield (
-            f"postgresql+psycopg://{user}:{password}@/{quote(info.dbname, safe='')}?"
-            + urlencode({"host": info.host, "port": info.port, "connect_timeout": CONNECT_TIMEOUT_S})
-        )
+        given = dict(parse_qsl(urlsplit(url).query))
+        options = {
+            "host": info.host,
+            "port": info.port,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            **{option: given[option] for option in TLS_OPTIONS if option in given},
+        }
+        yield f"postgresql+psycopg://{user}:{password}@/{quote(info.dbname, safe='')}?{urlencode(options)}"
 
 
 @contextmanager
