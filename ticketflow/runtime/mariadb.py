@@ -42,7 +42,7 @@ class MariaDBPool(Store[Connection]):
         name: str,
         size_min: int = 1,
         size_max: int = 8,
-        connect_timeout_s: float = 3,
+        connect_timeout_s: float = 1,
         statement_timeout_s: float = 5,
         acquire_timeout_s: float = 2,
         transaction_timeout_s: float = 10,
@@ -66,12 +66,10 @@ class MariaDBPool(Store[Connection]):
             recycle_s=RECYCLE_S,
         )
         super().__init__(pool, transaction_timeout_s=transaction_timeout_s)
-        self._begin_timeout_s = acquire_timeout_s
         self._commit_timeout_s = commit_timeout_s
 
     async def _begin(self, connection: Connection) -> None:
-        async with asyncio.timeout(self._begin_timeout_s):
-            await connection.begin()
+        await connection.begin()
 
     async def _commit(self, connection: Connection) -> None:
         if self._lost(connection):

@@ -1,7 +1,7 @@
-"""Opening and cutting one aiomysql connection: all addresses in turn, and a deadline for every answer."""
+"""Opening and cutting one aiomysql connection: all addresses (see dial.py), and a deadline for every answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,10 +9,15 @@ import aiomysql
 from pymysql.constants import SERVER_STATUS
 
 from ticketflow.runtime.address import Address
-from ticketflow.runtime.errors import Unavailable
+from ticketflow.runtime.dial import first_to_answer
 from ticketflow.runtime.keepalive import watch_peer
-from ticketflow.runtime.mariadb_faults import CONNECT_FAULTS
+from ticketflow.runtime.mariadb_faults import CONNECT_FAULTS, is_answer
+from ticketflow.runtime.slot import Place
 
+# A session that says nothing inside a transaction (its process is frozen) keeps its locks from everybody else. Between
+# two of our statements lie milliseconds; its peers have noticed after 3 s (the relay's lease) to 6 s (its feed).
+IDLE_TRANSACTION_S = 3
+GOODBYE_TIMEOUT_S = 0.5
 ANSWER_MARGIN_S = 1.0  # the server's own time-out should come first: its answer is definite
 
 # STRICT: a value that does not fit is an error, not a truncated value. NO_ENGINE_SUBSTITUTION: InnoDB or nothing.
@@ -23,6 +28,7 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
     """aiomysql has no time-out for an answer: here every query has one, whoever sends it."""
 
     answer_timeout_s: float
+    place: Place
 
     async def query(self, sql: Any, unbuffered: bool = False) -> Any:
         async with asyncio.timeout(self.answer_timeout_s):
@@ -54,21 +60,16 @@ class MariaDBDriver:
             f"SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = {SQL_MODE}, "
             "SESSION tx_isolation = 'READ-COMMITTED', "
             f"max_statement_time = {statement_timeout_s}, innodb_lock_wait_timeout = {lock_wait_s}, "
-            f"idle_transaction_timeout = {max(1, int(statement_timeout_s * 2))}"
+            f"idle_transaction_timeout = {IDLE_TRANSACTION_S}"
         )
 
     async def connect(self) -> TimedConnection:
-        """A connection to the first address that answers, beginning with the last good one. Raises Unavailable."""
-        failures = []
-        for address in list(self._addresses):
-            try:
-                connection = await self.connect_to(address)
-            except CONNECT_FAULTS as error:
-                failures.append(f"{address}: {_reason(error)}")
-                continue
-            self._addresses = [address, *(other for other in self._addresses if other != address)]
-            return connection
-        raise Unavailable("; ".join(failures))
+        """A connection to an address that answers, beginning with the last good one. Raises Unavailable."""
+        address, connection = await first_to_answer(
+            self._addresses, self.connect_to, faults=CONNECT_FAULTS, discard=self.discard
+        )
+        self._addresses.sort(key=lambda other: other != address)
+        return connection
 
     async def connect_to(self, address: Address) -> TimedConnection:
         connection = TimedConnection(
@@ -84,12 +85,31 @@ class MariaDBDriver:
             async with asyncio.timeout(self._connect_timeout_s):
                 await connection._connect()
                 await connection.query(self._init)
+                connection.place = Place(address, await _node(connection))
         except BaseException:
             self.discard(connection)
             raise
         connection.answer_timeout_s = self._answer_timeout_s
         watch_peer(connection._writer.transport.get_extra_info("socket"))
         return connection
+
+    def place(self, connection: TimedConnection) -> Place:
+        return connection.place
+
+    async def node_at(self, address: Hashable) -> str | None:
+        assert isinstance(address, Address)
+        try:
+            connection = await self.connect_to(address)
+        except CONNECT_FAULTS as error:
+            return "" if is_answer(error) else None
+        with suppress(Exception):
+            async with asyncio.timeout(GOODBYE_TIMEOUT_S):  # the server counts what is cut as an error
+                await connection.ensure_closed()
+        self.discard(connection)
+        return connection.place.node
+
+    def avoid(self, address: Hashable) -> None:
+        self._addresses.sort(key=lambda other: other == address)
 
     def lost(self, connection: TimedConnection) -> bool:
         """Whether the connection has ended, as far as this side has heard."""
@@ -112,6 +132,9 @@ class MariaDBDriver:
             connection.close()
 
 
-def _reason(error: BaseException) -> str:
-    cause = error.__cause__
-    return f"{error} ({cause})" if cause is not None and str(cause) else str(error) or "no answer in time"
+async def _node(connection: TimedConnection) -> str:
+    """Which server answers: a proxy stands before several. Asked of the one that takes the writes, as all is here."""
+    async with connection.cursor() as cursor:
+        await cursor.execute("SELECT CONCAT(@@hostname, ':', @@port)")
+        (row,) = await cursor.fetchall()
+    return str(row[0])

@@ -79,3 +79,9 @@ def expires_pool(error: BaseException, closed: bool) -> bool:
 
 
 CONNECT_FAULTS = (OSError, TimeoutError, RuntimeError, AttributeError, struct.error, pymysql.MySQLError)
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether an error of connecting is what a server said, rather than silence or a closed door."""
+    code = code_of(error)
+    return 0 < code < 10_000 and code not in LOST and not 2000 <= code < 2100

@@ -5,26 +5,33 @@ Laws:
 - Last in, first out: few connections stay warm, the others age and are dropped.
 - Connections are opened by tasks of the pool, not by who waits: a cancelled waiter breaks nothing, and one slow
   handshake holds up nobody else.
-- A failed opening backs off, 50 ms to 1 s with jitter, and goes on trying while anybody waits or the pool is below
-  ``size_min``: once the server is back, the pool is back within that second. A short outage is waited out; from
+- A failed opening backs off, 50 ms to 0.5 s with jitter, and goes on trying while anybody waits or the pool is below
+  ``size_min``: once the server is back, so is the pool, within that time. A short outage is waited out; from
   ``acquire_timeout_s`` of outage on, callers are refused at once.
 - A connection whose state is in doubt is discarded, never handed on. ``expire`` does that to all of them, since a
-  failover kills every connection and not only the one that noticed.
+  failover kills every connection and not only the one that noticed; ``distrust`` to those that lead the same way.
+- A connection whose COMMIT nobody awaits any more keeps its place until the server has answered (``detain``): cut and
+  replaced, it would go on waiting at the server beside its successor, and a pool of eight would soon fill a server.
+- From where nothing comes any more connections are cut, those in use among them (see vigil.py).
 """
 
 import asyncio
 import random
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from ticketflow.runtime import metrics
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.log import get_logger
-from ticketflow.runtime.slot import Driver, Slot
+from ticketflow.runtime.slot import Driver, Place, Slot
+from ticketflow.runtime.watch import Watch
 
 C = TypeVar("C")
 
-BACKOFF_S = (0.05, 1.0)
+# One attempt at a time, so that the upper bound is what an outage lasts longer than it must, and no load to speak of.
+BACKOFF_S = (0.05, 0.5)
+FREE_FOR_READS = 2  # connections that are never detained: while no COMMIT is answered, what is known can still be read
 WAITERS_MAX = 2048  # beyond this the store cannot catch up within any caller's deadline
 
 log = get_logger("pool")
@@ -54,6 +61,7 @@ class Pool(Generic[C]):
         self._recycle_s = recycle_s
         self._idle: list[Slot[C]] = []
         self._used: dict[int, Slot[C]] = {}
+        self._detained: dict[int, Slot[C]] = {}
         self._waiters: deque[asyncio.Future[Slot[C]]] = deque()
         self._openers: set[asyncio.Task[None]] = set()
         self._generation = 0
@@ -61,12 +69,19 @@ class Pool(Generic[C]):
         self._failing_since: float | None = None
         self._last_failure: Unavailable | None = None
         self._drained = asyncio.Event()
+        self._watch = Watch(name, driver, self._lent, self._cut)
+        self._watching: asyncio.Task[None] | None = None
         self._show()
 
     @property
     def size(self) -> int:
         """Connections that exist, those being opened included."""
-        return len(self._idle) + len(self._used) + len(self._openers)
+        return len(self._idle) + len(self._used) + len(self._detained) + len(self._openers)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether so many COMMITs go unanswered that another transaction would only join them."""
+        return len(self._detained) >= max(1, self._size_max - FREE_FOR_READS)
 
     @property
     def idle(self) -> int:
@@ -77,7 +92,9 @@ class Pool(Generic[C]):
         return len(self._used)
 
     def start(self) -> None:
-        """Begins to fill the pool; never waits."""
+        """Begins to fill the pool and to look after it; never waits."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch.run(), name=f"{self.name}-watch")
         self._top_up()
 
     async def acquire(self) -> C:
@@ -88,12 +105,16 @@ class Pool(Generic[C]):
         if slot is None:
             slot = await self._wait()
         else:
-            self._used[id(slot.connection)] = slot
+            self._lend(slot)
         return slot.connection
 
     def release(self, connection: C, *, reusable: bool) -> None:
         """Gives a connection back; one that is not ``reusable`` is cut. Never waits, never raises."""
-        slot = self._used.pop(id(connection))
+        slot = self._used.pop(id(connection), None)
+        if slot is None:
+            return  # detained
+        if reusable:
+            self._watch.heard(slot.place)
         if reusable and not self._closing and self._fresh(slot):
             self._offer(slot)
         else:
@@ -102,16 +123,37 @@ class Pool(Generic[C]):
         if not self._used:
             self._drained.set()
 
+    def detain(self, connection: C, answer: "asyncio.Future[Any]") -> None:
+        """Takes a connection from its user, who has given up: it is kept until ``answer``, then cut. When there are too
+        many already it is cut at once, which leaves its COMMIT to the server; no further ones are begun then."""
+        slot = self._used.pop(id(connection))
+        if self.stuck:
+            answer.add_done_callback(_heed)
+            self._driver.discard(connection)
+        else:
+            self._detained[id(connection)] = slot
+            answer.add_done_callback(lambda answered: self._let_go(slot, answered))
+        if not self._used:
+            self._drained.set()
+
+    def distrust(self, connection: C) -> None:
+        """``connection``, in use, got no answer to what needs no time: no idle one that leads the same way is used."""
+        place = self._used[id(connection)].place
+        self._driver.avoid(place.address)
+        self._drop_idle(lambda other: other == place)
+        self._top_up()
+
     def expire(self) -> None:
         """None of the present connections is used again once its present user has given it back."""
         self._generation += 1
-        while self._idle:
-            self._driver.discard(self._idle.pop().connection)
+        self._drop_idle(lambda _place: True)
         self._top_up()
 
     async def close(self, deadline_s: float) -> None:
         """Refuses new users, waits for the present ones, then cuts whatever is left."""
         self._closing = True
+        if self._watching is not None:
+            self._watching.cancel()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(Unavailable(f"{self.name}: the pool is closing"))
@@ -124,10 +166,42 @@ class Pool(Generic[C]):
                     await self._drained.wait()
             except TimeoutError:
                 log.warning("pool_closed_in_use", pool=self.name, in_use=len(self._used))
-        await asyncio.gather(*self._openers, return_exceptions=True)
-        for slot in [*self._idle, *self._used.values()]:
+        ending = [*self._openers, *([] if self._watching is None else [self._watching])]
+        await asyncio.gather(*ending, return_exceptions=True)
+        for slot in [*self._idle, *self._used.values(), *self._detained.values()]:
             self._driver.discard(slot.connection)
         self._idle.clear()
+
+    def _lend(self, slot: Slot[C]) -> None:
+        slot.lent_at = asyncio.get_running_loop().time()
+        self._used[id(slot.connection)] = slot
+
+    def _lent(self) -> Iterator[Slot[C]]:
+        yield from self._used.values()
+        yield from self._detained.values()
+
+    def _let_go(self, slot: Slot[C], answer: "asyncio.Future[Any]") -> None:
+        if _heed(answer):
+            self._watch.heard(slot.place)
+        del self._detained[id(slot.connection)]
+        self._driver.discard(slot.connection)
+        self._top_up()
+
+    def _cut(self, lost: Callable[[Place], bool]) -> int:
+        """Cuts the connections in such a place; who uses one is told by its driver. How many."""
+        cut = [slot for slot in self._lent() if lost(slot.place)]
+        for slot in cut:
+            self._driver.discard(slot.connection)
+        count = len(cut) + self._drop_idle(lost)
+        self._top_up()
+        return count
+
+    def _drop_idle(self, lost: Callable[[Place], bool]) -> int:
+        dropped = [slot for slot in self._idle if lost(slot.place)]
+        self._idle = [slot for slot in self._idle if not lost(slot.place)]
+        for slot in dropped:
+            self._driver.discard(slot.connection)
+        return len(dropped)
 
     def _pop_idle(self) -> Slot[C] | None:
         while self._idle:
@@ -179,7 +253,7 @@ class Pool(Generic[C]):
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                self._used[id(slot.connection)] = slot  # from now on: it must be counted before the waiter wakes up
+                self._lend(slot)  # from now on: it must be counted before the waiter wakes up
                 waiter.set_result(slot)
                 return
         self._idle.append(slot)
@@ -192,7 +266,7 @@ class Pool(Generic[C]):
     def _top_up(self) -> None:
         if self._closing:
             return
-        wanted = max(len(self._waiters), self._size_min - len(self._idle) - len(self._used))
+        wanted = max(len(self._waiters), self._size_min - len(self._idle) - len(self._used) - len(self._detained))
         if self._failing_since is not None:
             wanted = min(wanted, 1)  # one probe; the others would only add load to a server that starts
         while len(self._openers) < wanted and self.size < self._size_max:
@@ -231,7 +305,7 @@ class Pool(Generic[C]):
             if self._failing_since is not None:
                 log.info("pool_back", pool=self.name, after_s=round(loop.time() - self._failing_since, 3))
             self._failing_since = self._last_failure = None
-            self._offer(Slot(connection, generation, loop.time()))
+            self._offer(Slot(connection, self._driver.place(connection), generation, loop.time()))
             return
 
     def _note_failure(self, fault: Unavailable, now: float) -> None:
@@ -245,6 +319,17 @@ class Pool(Generic[C]):
                     waiter.set_exception(self._refusal())
 
     def _show(self) -> None:
-        for state, members in {"idle": self._idle, "in_use": self._used, "opening": self._openers}.items():
-            _connections.labels(self.name, state).set_function(members.__len__)
+        counts: dict[str, Callable[[], int]] = {
+            "idle": lambda: len(self._idle),
+            "in_use": lambda: len(self._used),
+            "detained": lambda: len(self._detained),
+            "opening": lambda: len(self._openers),
+        }
+        for state, count in counts.items():
+            _connections.labels(self.name, state).set_function(count)
         _waiting.labels(self.name).set_function(self._waiters.__len__)
+
+
+def _heed(answer: "asyncio.Future[Any]") -> bool:
+    """Whether it came, after all; an exception that nobody else looks at is looked at here."""
+    return not answer.cancelled() and answer.exception() is None

@@ -1,9 +1,10 @@
 """Postgres: a pool of asyncpg connections whose transactions always say whether they happened (see store.py).
 
-Time-outs at each await: to acquire, to connect, for every statement (the server's own first, ours a second later),
-for the block as a whole, for COMMIT.
+Time-outs at each await: to acquire, to connect, for BEGIN, for every statement (the server's own first, ours a second
+later), for the block as a whole, for COMMIT. A server or proxy that falls silent is found out sooner: see vigil.py.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import asyncpg
@@ -18,6 +19,7 @@ from ticketflow.runtime.store import Store
 __all__ = ["Connection", "PostgresPool"]
 
 RECYCLE_S = 1800.0  # long: each new connection prepares its statements again
+NEVER_S = 24 * 3600.0
 CLEAN_TIMEOUT_S = 1.0  # beyond it cutting the connection is the quicker way
 # What asyncpg's own reset does, without its DO block; RESET ALL goes back to the settings given at connect.
 RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
@@ -33,7 +35,7 @@ class PostgresPool(Store[Connection]):
         name: str,
         size_min: int = 1,
         size_max: int = 8,
-        connect_timeout_s: float = 3,
+        connect_timeout_s: float = 1,
         statement_timeout_s: float = 5,
         acquire_timeout_s: float = 2,
         transaction_timeout_s: float = 10,
@@ -51,7 +53,6 @@ class PostgresPool(Store[Connection]):
             recycle_s=RECYCLE_S,
         )
         super().__init__(pool, transaction_timeout_s=transaction_timeout_s)
-        self._begin_timeout_s = acquire_timeout_s
         self._commit_timeout_s = commit_timeout_s
 
     async def listen(self, channel: str, callback: Callable[[str], None]) -> None:
@@ -60,15 +61,22 @@ class PostgresPool(Store[Connection]):
         await listen(self._driver, channel, callback)
 
     async def _begin(self, connection: Connection) -> None:
-        await connection.execute("BEGIN", timeout=self._begin_timeout_s)
+        await connection.execute("BEGIN")
 
     async def _commit(self, connection: Connection) -> None:
         if connection.is_closed():
             raise Unavailable("the connection was lost before COMMIT")
         warnings = self._driver.warnings(connection)
         warnings.clear()
+        # asyncpg's own time-out would send a cancel request, and a COMMIT that is cancelled while it waits for its
+        # replica is done, is seen by others, and is on no other node. So we stop waiting, and leave it alone.
+        answer = asyncio.ensure_future(connection.execute("COMMIT", timeout=NEVER_S))
+        answered, _waiting = await asyncio.wait((answer,), timeout=self._commit_timeout_s)
+        if not answered:
+            self._pool.detain(connection, answer)
+            raise Indefinite("COMMIT was not answered in time")
         try:
-            tag = await connection.execute("COMMIT", timeout=self._commit_timeout_s)
+            tag = answer.result()
         except asyncpg.PostgresError as error:
             if faults.commit_definitely_failed(error):
                 raise

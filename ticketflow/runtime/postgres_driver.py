@@ -1,31 +1,52 @@
-"""Opening and cutting one asyncpg connection: all hosts in turn, every time-out set, dead peers noticed by the kernel.
+"""Opening and cutting one asyncpg connection: all hosts, every time-out set, dead peers noticed by the kernel.
 
-The hosts are tried here and not by asyncpg, whose connect time-out spans all of them: one frozen host would use it up.
+The hosts are tried here (see dial.py) and not by asyncpg, whose connect time-out spans all of them: one frozen host
+would use it up.
 """
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from ticketflow.runtime.errors import Unavailable
+from ticketflow.runtime.dial import first_to_answer
 from ticketflow.runtime.keepalive import watch_peer
-from ticketflow.runtime.postgres_faults import CONNECT_FAULTS
+from ticketflow.runtime.postgres_faults import CONNECT_FAULTS, is_answer
+from ticketflow.runtime.slot import Place
 
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
 
+# A session that says nothing inside a transaction (its process is frozen) keeps its locks from everybody else. Between
+# two of our statements lie milliseconds; its peers have noticed after 3 s (the relay's lease) to 6 s (its feed).
+IDLE_IN_TRANSACTION_S = 3
+GOODBYE_TIMEOUT_S = 0.5
 ANSWER_MARGIN_S = 1.0  # the server's own time-out should come first: its answer is definite
 DEAD_CLIENT_S = 8  # after so long without a sign of us the server ends our session, and frees its locks
 
 
-def hosts_of(dsn: str) -> tuple[tuple[str, int], ...]:
+class Session(Connection):
+    """A connection with what we note of it."""
+
+    place: Place
+    warnings: list[str]  # the WARNINGs of its server since the list was last cleared
+
+
+class Host(NamedTuple):
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.port}"
+
+
+def hosts_of(dsn: str) -> tuple[Host, ...]:
     """The hosts of a DSN ``postgresql://user:pass@host:port[,host:port]/db``. Raises ValueError."""
     parts = urlsplit(dsn)
     if parts.scheme not in ("postgresql", "postgres"):
@@ -37,7 +58,7 @@ def hosts_of(dsn: str) -> tuple[tuple[str, int], ...]:
             host, port = text, "5432"
         if not host or not port.isdigit():
             raise ValueError("the DSN must name host:port[,host:port]")
-        hosts.append((unquote(host.strip("[]")), int(port)))
+        hosts.append(Host(unquote(host.strip("[]")), int(port)))
     return tuple(hosts)
 
 
@@ -46,7 +67,7 @@ class PostgresDriver:
 
     def __init__(self, dsn: str, *, name: str, connect_timeout_s: float, statement_timeout_s: float) -> None:
         self._dsn = dsn
-        self._hosts: Sequence[tuple[str, int]] = hosts_of(dsn)
+        self._hosts = list(hosts_of(dsn))
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = statement_timeout_s + ANSWER_MARGIN_S
         statement_ms = str(int(statement_timeout_s * 1000))
@@ -54,7 +75,7 @@ class PostgresDriver:
             "application_name": name,
             "statement_timeout": statement_ms,
             "lock_timeout": statement_ms,
-            "idle_in_transaction_session_timeout": str(int(statement_timeout_s * 2000)),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_S * 1000),
             "client_connection_check_interval": "1000",
             "tcp_keepalives_idle": "5",
             "tcp_keepalives_interval": "2",
@@ -62,57 +83,61 @@ class PostgresDriver:
             "tcp_user_timeout": str(DEAD_CLIENT_S * 1000),
             "timezone": "UTC",
         }
-        self._warnings: dict[int, list[str]] = {}
 
     async def connect(self) -> Connection:
-        """A connection to the first host that takes writes, beginning with the last good one. Raises Unavailable."""
-        failures = []
-        for host in list(self._hosts):
-            try:
-                connection = await self.connect_to(*host)
-            except CONNECT_FAULTS as error:
-                failures.append(f"{host[0]}:{host[1]}: {str(error) or 'no answer in time'}")
-                continue
-            self._hosts = [host, *(other for other in self._hosts if other != host)]
-            return connection
-        raise Unavailable("; ".join(failures))
+        """A connection to a host that takes writes, beginning with the last good one. Raises Unavailable."""
+        host, connection = await first_to_answer(
+            self._hosts, self.connect_to, faults=CONNECT_FAULTS, discard=self.discard
+        )
+        self._hosts.sort(key=lambda other: other != host)
+        return connection
 
-    async def connect_to(self, host: str, port: int) -> Connection:
+    async def connect_to(self, host: Host) -> Connection:
         async with asyncio.timeout(self._connect_timeout_s):
             connection: Connection = await asyncpg.connect(
                 self._dsn,
-                host=host,
-                port=port,
+                host=host.name,
+                port=host.port,
                 timeout=self._connect_timeout_s,
                 command_timeout=self._answer_timeout_s,
                 server_settings=self._settings,
+                connection_class=Session,
                 target_session_attrs=asyncpg.connect_utils.SessionAttribute.read_write,
             )
-        self._watch(connection)
+            assert isinstance(connection, Session)
+            try:
+                node = await connection.fetchval("SELECT host(inet_server_addr()) || ':' || inet_server_port()")
+            except BaseException:
+                self.discard(connection)
+                raise
+        connection.place = Place(host, str(node))
+        _note_warnings(connection)
+        _notice_its_death(connection)
         return connection
 
-    def _watch(self, connection: Connection) -> None:
-        transport = getattr(connection, "_transport", None)  # asyncpg shows it nowhere else
-        sock: socket.socket | None = transport.get_extra_info("socket") if transport is not None else None
-        if sock is not None:
-            watch_peer(sock)
-        warnings: list[str] = []
-        key = id(connection)
-        self._warnings[key] = warnings
-
-        def note(_connection: Any, message: Any) -> None:
-            if message.severity_en == "WARNING":
-                warnings.append(f"{message.sqlstate} {message.message}")
-
-        def forget(_connection: Any) -> None:
-            self._warnings.pop(key, None)
-
-        connection.add_log_listener(note)
-        connection.add_termination_listener(forget)
+    def place(self, connection: Connection) -> Place:
+        assert isinstance(connection, Session)
+        return connection.place
 
     def warnings(self, connection: Connection) -> list[str]:
         """The WARNINGs of this connection's server since the list was last cleared."""
-        return self._warnings.get(id(connection), [])
+        assert isinstance(connection, Session)
+        return connection.warnings
+
+    async def node_at(self, address: Hashable) -> str | None:
+        assert isinstance(address, Host)
+        try:
+            connection = await self.connect_to(address)
+        except CONNECT_FAULTS as error:
+            return "" if is_answer(error) else None
+        node = self.place(connection).node
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.close(timeout=GOODBYE_TIMEOUT_S)  # the server's log calls what is cut an error
+        self.discard(connection)
+        return node
+
+    def avoid(self, address: Hashable) -> None:
+        self._hosts.sort(key=lambda host: host == address)
 
     def usable(self, connection: Connection) -> bool:
         return not connection.is_closed() and not connection.is_in_transaction()
@@ -120,3 +145,20 @@ class PostgresDriver:
     def discard(self, connection: Connection) -> None:
         with suppress(Exception):  # a connection that is broken already may object to anything
             connection.terminate()
+
+
+def _notice_its_death(connection: Session) -> None:
+    transport = getattr(connection, "_transport", None)  # asyncpg shows it nowhere else
+    sock: socket.socket | None = transport.get_extra_info("socket") if transport is not None else None
+    if sock is not None:
+        watch_peer(sock)
+
+
+def _note_warnings(connection: Session) -> None:
+    warnings = connection.warnings = []
+
+    def note(_connection: Any, message: Any) -> None:
+        if message.severity_en == "WARNING":
+            warnings.append(f"{message.sqlstate} {message.message}")
+
+    connection.add_log_listener(note)

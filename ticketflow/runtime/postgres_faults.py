@@ -77,3 +77,10 @@ CONNECT_FAULTS = (
     asyncpg.InternalClientError,  # among them: the server takes no writes
     asyncio.IncompleteReadError,
 )
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether an error of connecting is what a server said, rather than silence or a closed door."""
+    if isinstance(error, asyncpg.PostgresError):
+        return not isinstance(error, asyncpg.PostgresConnectionError)
+    return isinstance(error, asyncpg.TargetServerAttributeNotMatched)

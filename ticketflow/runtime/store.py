@@ -17,13 +17,14 @@ from typing import Generic, TypeVar
 
 from ticketflow.runtime import metrics
 from ticketflow.runtime.commit import uninterrupted
-from ticketflow.runtime.errors import RuntimeFault, Unavailable
+from ticketflow.runtime.errors import Indefinite, RuntimeFault, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.pool import Pool
 
 C = TypeVar("C")
 
 PING_TIMEOUT_S = 2.0
+BEGIN_TIMEOUT_S = 1.0  # it waits for nothing: no lock, no disk, no replica. What takes longer leads nowhere
 
 log = get_logger("store")
 
@@ -131,16 +132,22 @@ class Store(ABC, Generic[C]):
     async def _begun(self) -> C:
         """A connection inside a transaction. One that died while it lay idle is replaced: nothing has happened yet."""
         for last_try in (False, True):
+            if self._pool.stuck:
+                raise Unavailable(f"{self._pool.name}: the store has COMMITs to answer first")
             connection = await self._pool.acquire()
             try:
-                await self._begin(connection)
+                async with asyncio.timeout(BEGIN_TIMEOUT_S):
+                    await self._begin(connection)
             except Exception as error:
-                self._pool.release(connection, reusable=False)
+                if isinstance(error, TimeoutError):
+                    self._pool.distrust(connection)
+                else:
+                    self._pool.expire()  # a server that cannot even begin will not serve the others either
                 fault = self._fault_of(error, self._lost(connection))
+                self._pool.release(connection, reusable=False)
                 if fault is None:
                     raise
-                self._pool.expire()  # a server that cannot even begin will not serve the others either
-                if last_try or isinstance(error, TimeoutError):
+                if last_try:
                     raise fault from error
             except BaseException:
                 self._pool.release(connection, reusable=False)
@@ -151,6 +158,8 @@ class Store(ABC, Generic[C]):
 
     async def _settled(self, connection: C, error: Exception) -> bool:
         """Whether the connection may be used again after ``error``; takes the pool's other connections along."""
+        if isinstance(error, Indefinite):
+            return False  # it may still wait for the answer
         lost = self._lost(connection)
         if self._expires_pool(error, lost):
             self._pool.expire()

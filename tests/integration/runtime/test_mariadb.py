@@ -27,7 +27,7 @@ async def test_a_session_is_strict_and_has_every_time_out(mariadb: MariaDBKit) -
         "charset": "utf8mb4",
         "statement": 5.0,
         "lock_wait": 4,
-        "idle": 10,
+        "idle": 3,
     }
 
 

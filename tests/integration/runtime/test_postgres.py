@@ -40,6 +40,65 @@ async def test_a_commit_that_no_replica_has_confirmed_is_indefinite(postgres: Po
     assert postgres.stored() == {1, 2}
 
 
+async def test_while_no_replica_confirms_writes_wait_and_nothing_piles_up(postgres: PostgresKit) -> None:
+    """Both standbys are lost: COMMITs go unanswered, for minutes if need be. Each that is given up stays at the server,
+    and must not be joined by ever more; what is known can be read; and no COMMIT is cancelled, for then it would count
+    although it is on no other node."""
+    pool = await postgres.pool(size_max=6, commit_timeout_s=0.3, acquire_timeout_s=0.3)
+    await _insert(postgres, pool, 0)
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test'"
+    waiting = f"{ours} AND wait_event = 'SyncRep'"
+    _set(postgres, "synchronous_standby_names", "'nobody'")
+    try:
+        for first in range(10, 80, 10):
+            done = await asyncio.gather(*(_insert(postgres, pool, first + n) for n in range(8)), return_exceptions=True)
+            assert {type(fault) for fault in done} <= {Indefinite, Unavailable}
+            # The pool's, the two that were one too many, a newcomer of its watch, and one that the fixture has open.
+            assert postgres.as_admin(ours)[0][0] <= 6 + 2 + 1 + 1
+        [(given_up,)] = postgres.as_admin(waiting)
+        assert given_up >= 4
+        async with pool.acquire() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM numbers") == 1, "none is seen before it is safe"
+        with pytest.raises(Unavailable, match="COMMITs to answer first"):
+            await _insert(postgres, pool, 99)
+    finally:
+        _set(postgres, "synchronous_standby_names", "''")
+    await wait_until(lambda: postgres.as_admin(waiting)[0][0] == 0)
+    await wait_until(lambda: _inserted(postgres, pool, 100))
+    assert len(postgres.stored()) == given_up + 2, "the first, all that waited, and the last"
+
+
+async def _inserted(postgres: PostgresKit, pool: Any, number: int) -> bool:
+    await _insert(postgres, pool, number)
+    return True
+
+
+@pytest.mark.parametrize("how", ["terminated", "restarted"])
+async def test_a_server_that_throws_everybody_out_is_left_at_once(postgres: PostgresKit, how: str) -> None:
+    """57P01 to 57P03: a demotion, a switchover, a restart. The next one is asked on a new connection, and succeeds."""
+    pool = await postgres.pool(size_min=4, size_max=4)
+    await wait_until(lambda: pool.connections.idle == 4)
+    with pytest.raises(Unavailable):
+        async with pool.transaction() as connection:
+            await postgres.insert(connection, 1)
+            if how == "terminated":
+                everybody = (
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_name(postgres)}'"
+                )
+                postgres.as_admin(everybody)
+            else:
+                await postgres.stop()
+                await postgres.start()
+            await postgres.insert(connection, 2)
+    for number in range(3, 7):
+        await _insert(postgres, pool, number)
+    assert postgres.stored() == {3, 4, 5, 6}
+
+
+def _name(postgres: PostgresKit) -> str:
+    return postgres.database.name
+
+
 async def _insert(postgres: PostgresKit, pool: Any, number: int) -> None:
     async with pool.transaction() as connection:
         await postgres.insert(connection, number)
@@ -84,7 +143,7 @@ async def test_a_session_has_every_time_out_and_its_name(postgres: PostgresKit) 
         for setting, value in {
             "statement_timeout": "5s",
             "lock_timeout": "5s",
-            "idle_in_transaction_session_timeout": "10s",
+            "idle_in_transaction_session_timeout": "3s",
             "client_connection_check_interval": "1s",
             "application_name": "test",
             "default_transaction_isolation": "read committed",

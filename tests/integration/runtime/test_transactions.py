@@ -110,7 +110,7 @@ async def test_a_deadlock_is_retryable_and_ends_well_when_retried(kit: AnyKit) -
         await retrying(attempt)
 
     await asyncio.gather(lock(1, 2), lock(2, 1))
-    assert victims == 1
+    assert victims >= 1, "one at a time; a victim that is back too soon may meet the other once more"
 
 
 async def test_a_commit_without_an_answer_is_indefinite(kit: AnyKit) -> None:

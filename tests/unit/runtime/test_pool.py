@@ -2,17 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Hashable
 
 import pytest
 
 from tests.support.waiting import wait_until
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.pool import Pool
+from ticketflow.runtime.slot import Place
 
 
 class Connection:
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, place: Place) -> None:
         self.number = number
+        self.place = place
         self.cut = False
 
 
@@ -24,6 +27,10 @@ class Driver:
         self.gate = asyncio.Event()
         self.gate.set()
         self.made: list[Connection] = []
+        self.leads_to = Place("here", "one")
+        self.answered_by: str | None = "one"
+        self.avoided: list[Hashable] = []
+        self.looks = 0
         self.attempts = 0
         self.connecting = self.connecting_max = 0
 
@@ -36,10 +43,20 @@ class Driver:
             await asyncio.sleep(0)
             if not self.up:
                 raise Unavailable("refused")
-            self.made.append(Connection(len(self.made)))
+            self.made.append(Connection(len(self.made), self.leads_to))
             return self.made[-1]
         finally:
             self.connecting -= 1
+
+    def place(self, connection: Connection) -> Place:
+        return connection.place
+
+    async def node_at(self, address: Hashable) -> str | None:
+        self.looks += 1
+        return self.answered_by
+
+    def avoid(self, address: Hashable) -> None:
+        self.avoided.append(address)
 
     def usable(self, connection: Connection) -> bool:
         return not connection.cut
@@ -237,6 +254,106 @@ async def test_an_error_that_is_no_outage_reaches_who_waits_however_long_it_take
 
     with pytest.raises(ZeroDivisionError):
         await make(Broken()).acquire()
+
+
+async def test_who_waits_where_nobody_answers_is_cut_off() -> None:
+    driver = Driver()
+    pool = make(driver)
+    pool.start()
+    waits, idle = await pool.acquire(), await pool.acquire()
+    pool.release(idle, reusable=True)
+    driver.answered_by = None
+    await wait_until(lambda: waits.cut)
+    assert idle.cut
+    assert driver.avoided == ["here"]
+    pool.release(waits, reusable=False)
+    await pool.close(1)
+
+
+async def test_who_waits_for_a_server_that_has_been_replaced_is_cut_off() -> None:
+    driver = Driver()
+    pool = make(driver)
+    pool.start()
+    waits = await pool.acquire()
+    driver.leads_to, driver.answered_by = Place("here", "two"), "two"
+    new = await pool.acquire()
+    await wait_until(lambda: waits.cut)
+    assert not new.cut
+    for connection in (waits, new):
+        pool.release(connection, reusable=True)
+    await pool.close(1)
+
+
+@pytest.mark.parametrize("answered_by", ["one", ""])
+async def test_who_waits_where_newcomers_are_answered_waits_in_peace(answered_by: str) -> None:
+    driver = Driver()
+    driver.answered_by = answered_by
+    pool = make(driver)
+    pool.start()
+    waits = await pool.acquire()
+    await wait_until(lambda: driver.looks)
+    await asyncio.sleep(0.5)
+    assert not waits.cut
+    assert driver.looks == 1, "not every time"
+    await pool.close(0)
+
+
+async def test_where_anything_is_answered_nobody_is_suspected() -> None:
+    driver = Driver()
+    driver.answered_by = None
+    pool = make(driver)
+    pool.start()
+    waits = await pool.acquire()
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        pool.release(await pool.acquire(), reusable=True)
+        await asyncio.sleep(0.001)
+    assert not waits.cut
+    await pool.close(0)
+
+
+async def test_a_detained_connection_keeps_its_place_until_it_is_answered() -> None:
+    driver = Driver()
+    pool = make(driver, size_max=3)
+    answer = asyncio.get_running_loop().create_future()
+    given_up = await pool.acquire()
+    pool.detain(given_up, answer)
+    pool.release(given_up, reusable=False)
+    assert (pool.in_use, given_up.cut, pool.stuck) == (0, False, True)
+    for _ in range(2):
+        await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await asyncio.sleep(0.05)
+    assert not waiting.done(), "three are open: two in use, one detained"
+    answer.set_result("COMMIT")
+    assert await waiting not in (None, given_up)
+    assert given_up.cut
+    assert not pool.stuck
+
+
+async def test_closing_cuts_what_is_detained() -> None:
+    driver = Driver()
+    pool = make(driver)
+    answer = asyncio.get_running_loop().create_future()
+    given_up = await pool.acquire()
+    pool.detain(given_up, answer)
+    await pool.close(5)
+    assert given_up.cut
+    answer.set_exception(OSError("cut"))
+    await asyncio.sleep(0)
+
+
+async def test_distrust_takes_idle_connections_that_lead_the_same_way() -> None:
+    driver = Driver()
+    pool = make(driver)
+    first, same = await pool.acquire(), await pool.acquire()
+    driver.leads_to = Place("there", "one")
+    other = await pool.acquire()
+    for connection in (same, other):
+        pool.release(connection, reusable=True)
+    pool.distrust(first)
+    assert (same.cut, other.cut) == (True, False)
+    assert driver.avoided == ["here"]
 
 
 def test_sizes_must_make_sense() -> None:
