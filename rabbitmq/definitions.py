@@ -4,8 +4,8 @@ Laws of this file:
 - Passwords are in the credentials' folder and leave it only as salted SHA-256.
 - The same credentials give the same bytes, on every node and at every start: loading them again changes nothing.
 - Permissions are as narrow as the declarations of ``ticketflow.events.topology`` allow, which both services make.
-  Declaring a queue with a dead-letter exchange asks for `read` on the queue and `write` on the exchange; binding asks for
-  `write` on the queue and `read` on the exchange. So the bridge may read the queue, though it never does.
+  Declaring a queue with a dead-letter exchange asks for `read` on the queue and `write` on the exchange; binding asks
+  for `write` on the queue and `read` on the exchange. So the bridge may read the queue, though it never does.
 """
 
 import base64

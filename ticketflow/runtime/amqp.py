@@ -6,6 +6,8 @@ Laws of this module and of ``amqp_session``:
   lost. (So ``connect_robust`` is not used: it waits without end for a reconnect, aio-pika#636, and restores in loops.)
 - Everything has a deadline. Heartbeats every 5 s find a dead peer that nobody talks to; deadlines find it sooner.
 - Errors leave as ``Unavailable`` (it did not happen) or ``Indefinite`` (it may have happened).
+- Any node will do, and the one that has just failed us will not: after a lost session or a failed attempt the next
+  address is tried, without waiting for a node that does not answer to say goodbye.
 """
 
 import asyncio
@@ -26,7 +28,9 @@ from ticketflow.runtime.errors import RuntimeFault
 __all__ = ["Broker", "Delivery", "Headers", "Outgoing", "Published", "QueueFacts", "Session"]
 
 HEARTBEAT_S = 5
-CONNECT_TIMEOUT_S = 3.0
+# A node that runs opens a session in 20 ms, in 0.4 s on a machine with ten times more work than cores. The address of a
+# container that is gone answers nothing at all; should it be the next one, the one after it is tried 2 s later.
+CONNECT_TIMEOUT_S = 2.0
 
 for _noisy in ("aiormq", "aio_pika"):  # they log each failure that we raise, every second, with a traceback
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
@@ -50,7 +54,7 @@ class Broker:
             try:
                 self._session = await self._open()
             except RuntimeFault:
-                self._urls.rotate(-1)
+                self._next_node()
                 raise
             return self._session
 
@@ -65,7 +69,12 @@ class Broker:
     async def _drop(self) -> None:
         session, self._session = self._session, None
         if session is not None:
+            if session.node_failed:
+                self._next_node()
             await session.close()
+
+    def _next_node(self) -> None:
+        self._urls.rotate(-1)
 
     async def _open(self) -> Session:
         connection = aio_pika.Connection(self._urls[0])

@@ -22,6 +22,7 @@ from ticketflow.runtime.errors import Indefinite, RuntimeFault, Unavailable
 CALL_TIMEOUT_S = 3.0
 CONFIRM_TIMEOUT_S = 5.0  # without any confirm; a quorum queue that elects a leader needs one or two seconds
 CLOSE_TIMEOUT_S = 2.0
+LOST_CLOSE_TIMEOUT_S = 0.1  # to say goodbye costs nothing; to hear it from a dead node would hold up the next session
 IN_FLIGHT_MAX = 256  # 64 saturate a quorum queue, more only add latency: this bounds memory, not speed
 IDLE_S = 30.0
 PERSISTENT = 2
@@ -37,7 +38,9 @@ class Session:
         self._arrived = asyncio.Event()  # a delivery, or the end
         self._deliveries: deque[Delivery] = deque()
         self._settled = 0  # publishes that have ended, one way or the other
+        self._refused = False  # a message got a nack
         self.lost: str | None = None  # why
+        self.node_failed = False  # whether the next session is better opened at another node
         raw.closing.add_done_callback(self._on_closing)
         raw.on_consumer_cancel_callbacks.add(self._on_cancel)
 
@@ -57,6 +60,9 @@ class Session:
 
         Gives up when the broker confirms nothing for CONFIRM_TIMEOUT_S (unless it has told us that it is blocked: then
         more copies would only add to its trouble), and the session is lost with it: a late confirm must meet nobody.
+
+        A nack ends the session too. The node looks up the queue's leader once a channel; a channel that was opened just
+        after the leader had died asks the dead one for ever (RabbitMQ 3.10), and its nack is all we hear of it.
         """
         waiting: deque[asyncio.Task[RuntimeFault | None]] = deque()
         confirmed, failure, position = 0, None, 0
@@ -72,6 +78,8 @@ class Session:
             if failure is not None and waiting and self.lost is None:
                 # Confirms of later messages are on their way: without them, their second copies would race with them.
                 await asyncio.wait(waiting, timeout=CONFIRM_TIMEOUT_S)
+            if self._refused:
+                self.give_up("a message was refused", node_failed=False)
         finally:
             for task in waiting:
                 task.cancel()
@@ -118,6 +126,7 @@ class Session:
         except PublishError:
             return Unavailable(f"RabbitMQ has no queue for {message.routing_key!r} on {message.exchange!r}")
         except DeliveryError:
+            self._refused = True
             return Unavailable("RabbitMQ refused a message (nack): its queue is full or unavailable")
         except asyncio.CancelledError:
             if _cancelled_from_outside():
@@ -173,17 +182,18 @@ class Session:
         if self.lost is not None:
             raise Unavailable(f"RabbitMQ session lost: {self.lost}")
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, why: str, *, node_failed: bool = True) -> None:
         """Marks the session as lost: whoever waits on it is told, and the broker opens another next time."""
         if self.lost is None:
-            self.lost = why
+            self.lost, self.node_failed = why, node_failed
         self._arrived.set()
 
     async def close(self, why: str = "closed by us") -> None:
         """Never raises, and takes CLOSE_TIMEOUT_S at most. Unacknowledged deliveries go back to the queue."""
-        self.give_up(why)
+        timeout_s = CLOSE_TIMEOUT_S if self.lost is None else LOST_CLOSE_TIMEOUT_S
+        self.give_up(why, node_failed=False)
         with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 await self._connection.close()
 
     def _on_closing(self, closing: "asyncio.Future[object]") -> None:

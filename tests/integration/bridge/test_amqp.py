@@ -95,6 +95,8 @@ async def test_a_full_queue_refuses_and_nothing_is_lost(rabbitmq_vhost: str) -> 
 
     assert published.confirmed >= 5
     assert isinstance(published.failure, Unavailable)
+    assert session.lost == "a message was refused"
+    session = await broker.session()
     await session.consume("box", prefetch=100)
     found = await bodies(session, published.confirmed)
     assert found == [str(n) for n in range(published.confirmed)]
