@@ -15,7 +15,7 @@ from ticketflow.events.topology import DEAD_EXCHANGE, EVENTS_EXCHANGE, SALES_QUE
 
 FOLDER = Path(__file__).parents[3] / "rabbitmq"
 PASSWORDS = {"admin": "aaa", "bridge": "bbb", "portal": "ppp"}
-NAMES = [thing.name for thing in (*TOPOLOGY.exchanges, *TOPOLOGY.queues)]
+NAMES = [*(exchange.name for exchange in TOPOLOGY.exchanges), *(queue.name for queue in TOPOLOGY.queues)]
 
 
 @pytest.fixture(scope="module")
