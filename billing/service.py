@@ -21,10 +21,12 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.mariadb import Connection, MariaDBPool
 from ticketflow.runtime.migrate import migrate
+from ticketflow.runtime.schema import SchemaCheck, applied_in_mariadb
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import loop
+from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
 
 VERSION = "1"
+FOLDERS = (SCHEMA["mariadb"], Path(__file__).parent / "schema")
 IN_STREAM, OUT_STREAM = "reservation", "billing"
 
 # How long a worker sleeps when nothing is due. Capture and void are woken by the listener as well.
@@ -35,10 +37,10 @@ WATCH_IDLE_S = 2.0
 
 def run_migrations(settings: DatabaseSettings) -> int:
     """Brings the schema up to date; how many migrations were applied."""
-    address = settings.database_hosts[0]
+    hosts = ",".join(map(str, settings.database_hosts))
     user, password = quote(settings.database_user, safe=""), quote(settings.database_password, safe="")
-    url = f"mysql://{user}:{password}@{address}/{quote(settings.database_name, safe='')}"
-    return migrate(url, [SCHEMA["mariadb"], Path(__file__).parent / "schema"], "billing-migrate")
+    url = f"mysql://{user}:{password}@{hosts}/{quote(settings.database_name, safe='')}"
+    return migrate(url, FOLDERS, "billing-migrate")
 
 
 async def web(service: Service, settings: WebSettings) -> None:
@@ -127,6 +129,7 @@ async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) 
     )
     service.on_drain(pool.close, 3)
     service.health.add("database", pool.ping)
+    service.health.add("schema", SchemaCheck(FOLDERS, applied_in_mariadb(pool)).check)
     await pool.open()
     return pool
 
@@ -143,7 +146,7 @@ class _Worker(Protocol):
 
 
 def _repeat(service: Service, name: str, worker: _Worker, idle_s: float, wake: asyncio.Event | None = None) -> None:
-    service.run_task(name, lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake))
+    service.run_task(name, lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake, backoff_s=STORE_BACKOFF_S))
 
 
 def _tls(settings: ListenerSettings, context: Callable[[Path, Path, Path], ssl.SSLContext]) -> ssl.SSLContext | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from ticketflow.runtime.address import Address
-from ticketflow.runtime.settings import Secret
+from ticketflow.runtime.settings import Secret, host_name
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_name: str
     database_user: str
     database_password: Secret
-    instance: str = "billing"
+    instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ticketflow.runtime.settings import Secret
+from ticketflow.runtime.settings import Secret, host_name
 
 
 class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
-    instance: str = "bridge"
+    instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.migrate import migrate as apply_migrations
 from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
 from ticketflow.runtime.worker import loop
 
@@ -57,6 +58,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         health=service.health,
     )
     service.health.add("postgres", pool.ping)
+    service.health.add("schema", SchemaCheck(FOLDERS, applied_in_postgres(pool)).check)
     service.health.add("consumer", consumer.check)
     service.health.add("relay", RelayCheck(relay).check)
     await pool.open()

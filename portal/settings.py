@@ -5,14 +5,14 @@ from pathlib import Path
 import msgspec
 
 from ticketflow.runtime.address import Address
-from ticketflow.runtime.settings import Secret
+from ticketflow.runtime.settings import Secret, host_name
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the migrations need."""
 
     database_dsn: Secret
-    instance: str = "portal"
+    instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
 
 

@@ -18,8 +18,9 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
 from ticketflow.runtime.migrate import migrate as apply_migrations
 from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import loop
+from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
 
 STREAM_OUT = "reservation"
 STREAM_IN = "portal"
@@ -77,6 +78,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         health=service.health,
     )
     service.health.add("postgres", buyers.ping)
+    service.health.add("schema", SchemaCheck(FOLDERS, applied_in_postgres(background)).check)
     for pool in (buyers, background):
         await pool.open()
         service.on_drain(pool.close, 3.0)
@@ -91,7 +93,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         ("purger", Purger(background).run_once, PURGE_IDLE_S),
         ("retention", retention.run_once, PURGE_IDLE_S),
     ):
-        service.run_task(name, partial(loop, name, run_once, idle_s=idle_s))
+        service.run_task(name, partial(loop, name, run_once, idle_s=idle_s, backoff_s=STORE_BACKOFF_S))
 
 
 def _tls(settings: ReservationSettings) -> tuple[SSLContext | None, SSLContext | None]:

@@ -5,14 +5,14 @@ from pathlib import Path
 import msgspec
 
 from ticketflow.runtime.address import Address
-from ticketflow.runtime.settings import Secret
+from ticketflow.runtime.settings import Secret, host_name
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the migrations need."""
 
     database_dsn: Secret  # postgresql://user:pass@host:port[,host:port]/db
-    instance: str = "reservation"  # unique among the replicas: it owns the relay's lease
+    instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
 
 

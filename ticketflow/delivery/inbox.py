@@ -27,6 +27,8 @@ ATTEMPTS_MAX = 3  # single attempts at an effect that raises, before it is parke
 ATTEMPT_PAUSE_S = (0.02, 0.1)  # between them: long enough for a passing conflict, short enough for those behind it
 PATIENCE_S = 60.0  # a restart of the store is waited out here, so that no storm of reconnections greets it
 
+STORE_RETRY_S = (0.05, 0.5)  # its pool refuses at once while the store is away: what comes after it must not wait long
+
 log = get_logger("inbox")
 
 
@@ -125,7 +127,7 @@ class Inbox(Generic[ConnT]):
     async def _patiently(self, hello: Hello, items: Sequence[Item], verdict: Verdict | None) -> int | Failed:
         """One transaction, repeated while the store is at fault and patience lasts."""
         until = self._clock() + self._patience_s
-        backoff = Backoff(rng=jitter.rng)
+        backoff = Backoff(*STORE_RETRY_S, rng=jitter.rng)
         waiting = False
         while True:
             try:

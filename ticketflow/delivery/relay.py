@@ -39,6 +39,10 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import get_logger
 
 STREAM_FAULT_RETRY_S = (1.0, 30.0)  # a person has to act; the retry only notices that someone did
+# A killed holder's successor begins 3 to 4 s later, unless the holder is back before: it takes its own lease at once.
+# A holder that stood still for more than 2.4 s (SAFETY) must ask for it again, which costs a HELLO and nothing else.
+LEASE_TTL_S = 3.0
+STORE_RETRY_S = (0.05, 0.5)  # its pool refuses at once while the store is away: what comes after it must not wait long
 LEASE_ASK_PER_TTL = 3  # how often a contender asks for a lease that another holds
 ANNOUNCE_EVERY_S = 0.005  # at most: many commits share one announcement
 LAST_ACK_TIMEOUT_S = 1.0  # best effort when a session ends
@@ -60,7 +64,7 @@ class Relay(Generic[ConnT]):
         owner: str,
         ssl: ssl_module.SSLContext | None = None,
         limits: Limits | None = None,
-        lease_ttl_s: float = 5.0,
+        lease_ttl_s: float = LEASE_TTL_S,
         connect: Callable[..., Awaitable[SenderSession]] = connect,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +82,7 @@ class Relay(Generic[ConnT]):
         self._ledger = Ledger(pool, dialect, stream, self._lease)
         self._rotation = Rotation(addresses)
         self._backoff = Backoff(rng=jitter.rng)
+        self._store_backoff = Backoff(*STORE_RETRY_S, rng=jitter.rng)
         self._fault_backoff = Backoff(*STREAM_FAULT_RETRY_S, rng=jitter.rng)
         self._trouble: str | None = None  # what was logged last and still holds
 
@@ -115,8 +120,9 @@ class Relay(Generic[ConnT]):
                 acquired = await self._lease.acquire()
             except (Unavailable, Indefinite) as fault:
                 self._note_trouble("relay_waits_for_store", fault)
-                await asyncio.sleep(self._backoff.next())
+                await asyncio.sleep(self._store_backoff.next())
                 continue
+            self._store_backoff.reset()
             if acquired:
                 await self._lead()
             await asyncio.sleep(self._lease.ttl_s / LEASE_ASK_PER_TTL * jitter.rng.uniform(0.5, 1.0))
@@ -147,9 +153,11 @@ class Relay(Generic[ConnT]):
             except Refused as refused:
                 if refused.code == Code.FENCED:
                     raise LeaseLost(f"the receiver knows a newer token: {refused.reason}") from refused
-                pause_s = self._pause(refused, refused.retry_after_s)
-            except (FeedError, Unavailable, Indefinite) as fault:
-                pause_s = self._pause(fault)
+                pause_s = self._pause(refused, self._backoff, refused.retry_after_s)
+            except (Unavailable, Indefinite) as fault:
+                pause_s = self._pause(fault, self._store_backoff)
+            except FeedError as fault:
+                pause_s = self._pause(fault, self._backoff)
             await asyncio.sleep(pause_s)
 
     async def _session(self) -> None:
@@ -172,6 +180,7 @@ class Relay(Generic[ConnT]):
         finally:
             if pump.progressed:
                 self._backoff.reset()
+                self._store_backoff.reset()
             await session.close()  # after which the last acks are in
             with suppress(Unavailable, Indefinite, LeaseLost, TimeoutError):
                 async with asyncio.timeout(LAST_ACK_TIMEOUT_S):
@@ -191,10 +200,10 @@ class Relay(Generic[ConnT]):
             after_seq=resume.after_seq,
         )
 
-    def _pause(self, fault: Exception, retry_after_s: float | None = None) -> float:
+    def _pause(self, fault: Exception, backoff: Backoff, retry_after_s: float | None = None) -> float:
         metrics.RELAY_RETRIES.labels(self.stream, type(fault).__name__).inc()
         self._note_trouble("relay_interrupted", fault)
-        return self._backoff.next(retry_after_s)
+        return backoff.next(retry_after_s)
 
     def _note_trouble(self, action: str, fault: Exception, *, error: bool = False) -> None:
         """Logged when it begins or changes its kind, not at every attempt."""

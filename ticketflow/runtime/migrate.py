@@ -32,7 +32,7 @@ log = get_logger("migrate")
 def migrate(url: str, folders: Sequence[Path], lock_name: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> int:
     """Applies the .sql files of ``folders``, folder by folder, that have not been applied; how many it applied.
 
-    ``url``: postgresql://... (of several hosts the one that takes writes) or mysql://user:pass@host:port/db.
+    ``url``: postgresql://... (of several hosts the one that takes writes) or mysql://user:pass@host:port[,host:port]/db.
     Waits up to ``lock_timeout_s`` for another migrator. Raises Unavailable when the server cannot be reached, and
     MigrationError, with the name of the file, when a statement fails.
     """

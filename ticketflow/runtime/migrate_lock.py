@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import psycopg
 import pymysql
 
+from ticketflow.runtime.address import Address, parse_addresses
 from ticketflow.runtime.errors import MigrationError, Unavailable
 from ticketflow.runtime.log import get_logger
 
@@ -55,19 +56,9 @@ def mariadb_lock(url: str, name: str, timeout_s: float) -> Iterator[str]:
     """Holds GET_LOCK. On a Galera cluster the lock is the node's, not the cluster's: migrate through the one writer."""
     parts = urlsplit(url)
     database = unquote(parts.path.lstrip("/"))
-    try:
-        connection = pymysql.connect(
-            host=parts.hostname or "127.0.0.1",
-            port=parts.port or 3306,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            database=database,
-            charset="utf8mb4",
-            connect_timeout=CONNECT_TIMEOUT_S,
-            autocommit=True,
-        )
-    except pymysql.OperationalError as error:
-        raise Unavailable(f"MariaDB: {error}") from error
+    account, _at, hosts = parts.netloc.rpartition("@")
+    user, _colon, password = account.partition(":")
+    address, connection = _first_mariadb(hosts, unquote(user), unquote(password), database)
     with connection, connection.cursor() as cursor:
         lock = f"{name}@{database}"[:LOCK_NAME_CHARS_MAX]  # GET_LOCK is server-wide, not per database
         deadline = time.monotonic() + timeout_s
@@ -78,7 +69,31 @@ def mariadb_lock(url: str, name: str, timeout_s: float) -> Iterator[str]:
                 break
             _wait_or_give_up(name, deadline)
         options = {"charset": "utf8mb4", **dict(parse_qsl(parts.query))}
-        yield f"mysql://{parts.netloc}/{quote(database, safe='')}?{urlencode(options)}"
+        yield f"mysql://{account}@{address}/{quote(database, safe='')}?{urlencode(options)}"
+
+
+def _first_mariadb(
+    hosts: str, user: str, password: str, database: str
+) -> "tuple[Address, pymysql.Connection[pymysql.cursors.Cursor]]":
+    """The first of ``host:port[,host:port]`` that lets us in."""
+    failures = []
+    for address in parse_addresses(hosts):
+        try:
+            connection = pymysql.connect(
+                host=address.host,
+                port=address.port,
+                user=user,
+                password=password,
+                database=database,
+                charset="utf8mb4",
+                connect_timeout=CONNECT_TIMEOUT_S,
+                autocommit=True,
+            )
+        except pymysql.OperationalError as error:
+            failures.append(f"{address}: {error}")
+        else:
+            return address, connection
+    raise Unavailable(f"MariaDB: {'; '.join(failures)}")
 
 
 def _wait_or_give_up(name: str, deadline: float) -> None:

@@ -15,6 +15,9 @@ from ticketflow.runtime.postgres_driver import Connection, PostgresDriver
 BACKOFF_S = (0.05, 2.0)
 CHECK_EVERY_S = 5.0  # a peer that vanished would otherwise look like one with nothing to tell
 
+CHECK_TIMEOUT_S = 1.0  # it waits for nothing
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 log = get_logger("postgres")
 
 
@@ -32,7 +35,7 @@ async def listen(driver: PostgresDriver, channel: str, callback: Callable[[str],
         else:
             try:
                 await _listen_on(connection, channel, callback)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except LOST as error:
                 log.info("listen_interrupted", channel=channel, error=str(error))
             else:
                 pause_s, broken = BACKOFF_S[0], False
@@ -53,9 +56,9 @@ async def _listen_on(connection: Connection, channel: str, callback: Callable[[s
     await connection.add_listener(channel, heard)
     log.info("listening", channel=channel)
     callback("")
-    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with suppress(*LOST):
         while not lost.is_set():
-            await connection.execute("SELECT 1")
+            await connection.execute("SELECT 1", timeout=CHECK_TIMEOUT_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_EVERY_S):
                     await lost.wait()

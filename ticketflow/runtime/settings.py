@@ -7,6 +7,7 @@ An empty variable counts as not set.
 
 import dataclasses
 import os
+import socket
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -23,6 +24,15 @@ S = TypeVar("S")
 FILE_BYTES_MAX = 65_536
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
+
+
+NAME_CHARS_MAX = 64  # what a lease's owner and a feed's name may have
+
+
+def host_name() -> str:
+    """This machine's; in a container its id: unlike those of the other replicas, and the same after a restart, so that
+    a process that died takes up its own lease at once."""
+    return socket.gethostname()[:NAME_CHARS_MAX]
 
 
 class Secret(str):

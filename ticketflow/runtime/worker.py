@@ -7,6 +7,10 @@ from collections.abc import Awaitable, Callable
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import get_logger
 
+# For workers that need nothing but a store: while it is away its pool refuses them at once, so that asking often costs
+# nothing, and what they do goes on as soon as it is back.
+STORE_BACKOFF_S = (0.05, 0.5)
+
 log = get_logger("worker")
 
 

@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
+from billing.settings import DatabaseSettings as Billing
+from bridge.settings import BridgeSettings as Bridge
+from portal.settings import DatabaseSettings as Portal
+from reservation.settings import DatabaseSettings as Reservation
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.errors import SettingsError
-from ticketflow.runtime.settings import Secret, load
+from ticketflow.runtime.settings import Secret, host_name, load
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,3 +113,10 @@ def test_a_dataclass_may_object_to_a_combination() -> None:
     assert load(Pair, "P", {"P_LOW": "1"}) == Pair(1, 9)
     with pytest.raises(SettingsError, match="P_LOW must not be above P_HIGH"):
         load(Pair, "P", {"P_LOW": "10"})
+
+
+@pytest.mark.parametrize("settings", [Bridge, Reservation, Portal, Billing])
+def test_who_is_given_no_name_goes_by_the_machines(settings: type[Any]) -> None:
+    """In a container its id: the replicas of a service must not be namesakes, who would take each other's lease."""
+    assert next(f for f in msgspec.structs.fields(settings) if f.name == "instance").default_factory is host_name
+    assert 1 <= len(host_name()) <= 64
