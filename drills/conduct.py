@@ -113,6 +113,7 @@ async def _run(
         faults=tuple(course.struck),
         samples=tuple(seen.sample(course.clock.at(seen.at_s)) for seen in arena.audit.observations),
         stores=stores,
+        replicas=tuple(await arena.audit.replicas()),
     )
 
 

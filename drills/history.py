@@ -234,6 +234,7 @@ class History(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
     samples: tuple[Sample, ...]
     stores: Stores
+    replicas: tuple[str, ...] = ()  # how the nodes of Galera differ at the end, in words
 
 
 def encode(history: History) -> bytes:

@@ -7,8 +7,8 @@ could not see is missing from what the watch says, with the reason; what is olde
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from drills.auditor import queries, tiers
@@ -42,6 +42,16 @@ class Seen:
     places: Places | None = None
 
 
+@dataclass(frozen=True)
+class Look:
+    """What one look found, and from when to when (monotonic) it looked; ``before``: the one before it."""
+
+    began_s: float
+    ended_s: float
+    seen: Seen
+    before: "Look | None" = None
+
+
 class Watch:
     """``event_id``: the ticketed event to look at, once there is one; it may be set at any time."""
 
@@ -51,7 +61,7 @@ class Watch:
         self._stores = stores
         self._web = web
         self._rewinds = Counters()
-        self._seen: dict[str, tuple[float, Seen]] = {}
+        self._seen: dict[str, Look] = {}
         self._failed: dict[str, str] = {}
 
     async def run(self, say: Callable[[Observation], None]) -> NoReturn:
@@ -81,19 +91,19 @@ class Watch:
     def observation(self, names: list[str]) -> Observation:
         """Of all that was seen lately."""
         now = time.monotonic()
-        fresh = [seen for at, seen in self._seen.values() if now - at <= STALE_S]
+        looks = [look for look in self._seen.values() if now - look.began_s <= STALE_S]
+        fresh = [look.seen for look in looks]
         unseen = {
             name: self._failed.get(name, "it has not been looked at yet")
             for name in names
-            if name not in self._seen or now - self._seen[name][0] > STALE_S
+            if name not in self._seen or now - self._seen[name].began_s > STALE_S
         }
-        ends = {end: row for seen in fresh for end, row in seen.ends.items()}
         return Observation(
             at_s=time.time(),
             roles=_joined(seen.roles for seen in fresh),
             present=_joined(seen.present for seen in fresh),
             backlog=_joined(seen.backlog for seen in fresh),
-            streams=_streams(ends),
+            streams=streams(looks),
             places=next((seen.places for seen in fresh if seen.places is not None), None),
             undecided=_joined(seen.undecided for seen in fresh),
             queued=_joined(seen.queued for seen in fresh),
@@ -106,7 +116,9 @@ class Watch:
         while True:
             begun = time.monotonic()
             try:
-                self._seen[name] = (begun, await look())
+                seen = await look()
+                before = self._seen.get(name)
+                self._seen[name] = Look(begun, time.monotonic(), seen, before and replace(before, before=None))
                 self._failed.pop(name, None)
             except Exception as error:  # whatever it is: that it cannot be seen is all that a watch can say
                 self._failed[name] = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
@@ -216,12 +228,24 @@ def _note_receiver(seen: Seen, stream: str, rows: list[Row]) -> None:
         seen.ends[stream, "receiver"] = rows[0]
 
 
-def _streams(ends: Mapping[tuple[str, str], Row]) -> dict[str, StreamAt]:
-    return {
-        stream: StreamAt(row[0], row[1], row[2], ends.get((stream, "receiver"), (None, None))[1])
-        for (stream, end), row in ends.items()
-        if end == "sender"
-    }
+def streams(looks: Iterable[Look]) -> dict[str, StreamAt]:
+    """Both ends of each stream, the receiver's read before the sender's: so its watermark is never beyond what the sender
+    is seen to have given. Of a receiver that has only been read later, the look before counts, if there is one."""
+    found = list(looks)
+    both: dict[str, StreamAt] = {}
+    for look in found:
+        for (stream, end), row in look.seen.ends.items():
+            if end == "sender":
+                both[stream] = StreamAt(row[0], row[1], row[2], _watermark(stream, look.began_s, found))
+    return both
+
+
+def _watermark(stream: str, sender_began_s: float, looks: Sequence[Look]) -> int | None:
+    for look in looks:
+        for at in (look, look.before):
+            if at is not None and at.ended_s <= sender_began_s and (stream, "receiver") in at.seen.ends:
+                return int(at.seen.ends[stream, "receiver"][1])
+    return None
 
 
 def _joined(parts: Any) -> Any:

@@ -8,7 +8,7 @@ Laws of this folder:
 
 from collections.abc import Callable
 
-from drills.checkers import acknowledged, agreement, bank, idempotence, one_owner, stream, total_queue
+from drills.checkers import acknowledged, agreement, bank, idempotence, one_owner, replicas, stream, total_queue
 from drills.checkers.finding import Finding
 from drills.history import History
 
@@ -16,7 +16,7 @@ __all__ = ["CHECKERS", "Finding", "check_all"]
 
 CHECKERS: dict[str, Callable[[History], Finding]] = {
     checker.NAME: checker.check
-    for checker in (acknowledged, total_queue, bank, one_owner, idempotence, stream, agreement)
+    for checker in (acknowledged, total_queue, bank, one_owner, idempotence, stream, agreement, replicas)
 }
 
 

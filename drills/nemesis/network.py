@@ -75,7 +75,7 @@ def _inside(pid: int) -> list[str]:
 def _restore(pid: int, rules: str) -> None:
     said = ""
     for program in RESTORE:
-        done = subprocess.run(  # noqa: S603 - no shell, and the words are ours
+        done = subprocess.run(
             [*_inside(pid), program, "--wait", "5"], input=rules, text=True, capture_output=True, check=False
         )
         if done.returncode == 0:
@@ -86,7 +86,7 @@ def _restore(pid: int, rules: str) -> None:
 
 def _start_delayer(pid: int, file: Path, options: list[str]) -> None:
     """Returns when it holds packets: a rule that came before it would let them pass."""
-    delayer = subprocess.Popen(  # noqa: S603 - as above
+    delayer = subprocess.Popen(
         [*_inside(pid), sys.executable, "-m", "drills.nemesis.delay", "--queue", str(DELAY_QUEUE), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
