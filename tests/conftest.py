@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["tests.support.servers", "tests.support.ring"]
+pytest_plugins = ["tests.support.servers", "tests.support.ring", "tests.support.authority"]
 
 # Hypothesis would fail an example for taking 200 ms, or examples for being made slowly: on two cores under four workers
 # that tells of the machine. What hangs is ended by pytest's own time-out.

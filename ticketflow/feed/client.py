@@ -10,6 +10,7 @@ from ticketflow.feed.errors import (
     ConnectFailed,
     FeedError,
     LocalProtocolError,
+    PeerSilent,
     Refused,
     SessionLost,
 )
@@ -137,6 +138,8 @@ class SenderSession:
         if self._core.state is State.STREAMING:
             self._core.goodbye(reason)
             self._link.settle()
+        if isinstance(self.error, PeerSilent):
+            self.abort()  # nobody there to read our last words, or to close his end
         try:
             async with asyncio.timeout(timeout_s):
                 await self._link.gone.wait()

@@ -9,6 +9,7 @@ Laws:
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from ticketflow.feed.errors import Refused
@@ -184,7 +185,8 @@ class Link(asyncio.Protocol):
         if self._linger and self._transport.can_write_eof() and not self._transport.is_closing():
             # Closing a socket that has unread input resets it, and the peer may never see why it was refused.
             # (TLS has its own exchange of goodbyes at the end, with a deadline.)
-            self._transport.write_eof()
+            with suppress(OSError):  # plain asyncio's: the peer has cut the connection, and we have not read so yet
+                self._transport.write_eof()
             self._closer = self._loop.call_later(self.core.limits.linger_s, self._close)
         else:
             self._close()

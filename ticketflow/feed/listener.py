@@ -1,7 +1,8 @@
 """A listening socket whose connections are counted from the moment they are accepted.
 
 `asyncio.create_server` tells of a TLS connection only when its handshake is done, so nobody counts those that never
-finish one; and in Python 3.12 its `wait_closed` waits for every client. So we accept ourselves.
+finish one; and in Python 3.12 its `wait_closed` waits for every client. So we accept ourselves; and in a callback, as
+a task in `sock_accept` that is cancelled in the wrong moment loses the connection that it has just accepted.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ class Listener:
         self._over = over
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     @property
     def port(self) -> int | None:
@@ -54,10 +56,13 @@ class Listener:
             await self.stop()
             raise
         for listening in self._sockets:
-            self._keep(self._accept(listening))
+            loop.add_reader(listening.fileno(), self._accept, listening)
 
     async def stop(self) -> None:
         """Accept no more, and hang up on handshakes in progress."""
+        self._stopped = True
+        for listening in self._sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -66,20 +71,44 @@ class Listener:
             listening.close()
         self._sockets.clear()
 
-    async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(BACKLOG):
             try:
-                accepted, address = await loop.sock_accept(listening)
+                accepted, address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
             except OSError as error:
                 log.warning("feed_accept_failed", detail=str(error))
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
-            protocol = self._admit(address[0])
-            if protocol is None:
+                self._pause(listening)
+                return
+            accepted.setblocking(False)
+            self._admitted(accepted, address[0])
+
+    def _pause(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening.fileno())
+
+        def go_on() -> None:
+            if not self._stopped:
+                loop.add_reader(listening.fileno(), self._accept, listening)
+
+        loop.call_later(ACCEPT_PAUSE_S, go_on)
+
+    def _admitted(self, accepted: socket.socket, host: str) -> None:
+        protocol = self._admit(host)
+        if protocol is None:
+            accepted.close()
+            return
+
+        def opened(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            if task.cancelled():  # maybe before its first step
                 accepted.close()
-            else:
-                self._keep(self._open(accepted, address[0], protocol))
+                self._over(protocol)
+
+        task = asyncio.create_task(self._open(accepted, host, protocol))
+        self._tasks.add(task)
+        task.add_done_callback(opened)
 
     async def _open(self, accepted: socket.socket, host: str, protocol: asyncio.Protocol) -> None:
         """Hand the connection to asyncio; with TLS, shake hands first."""
@@ -95,15 +124,6 @@ class Listener:
             log.info("feed_handshake_failed", peer=host, error=type(error).__name__, detail=str(error))
             accepted.close()
             self._over(protocol)
-        except asyncio.CancelledError:
-            accepted.close()
-            self._over(protocol)
-            raise
-
-    def _keep(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _listening(family: int, address: tuple[Any, ...]) -> socket.socket:
