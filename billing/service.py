@@ -20,7 +20,7 @@ from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.mariadb import Connection, MariaDBPool
-from ticketflow.runtime.migrate import migrate
+from ticketflow.runtime.migrate import PATIENCE_S, migrate
 from ticketflow.runtime.schema import SchemaCheck, applied_in_mariadb
 from ticketflow.runtime.service import Service
 from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
@@ -40,7 +40,7 @@ def run_migrations(settings: DatabaseSettings) -> int:
     hosts = ",".join(map(str, settings.database_hosts))
     user, password = quote(settings.database_user, safe=""), quote(settings.database_password, safe="")
     url = f"mysql://{user}:{password}@{hosts}/{quote(settings.database_name, safe='')}"
-    return migrate(url, FOLDERS, "billing-migrate")
+    return migrate(url, FOLDERS, "billing-migrate", patience_s=PATIENCE_S)
 
 
 async def web(service: Service, settings: WebSettings) -> None:

@@ -14,6 +14,7 @@ from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import client_context
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
@@ -29,7 +30,7 @@ RETENTION_EVERY_S = 600.0
 
 def migrate(settings: DatabaseSettings) -> int:
     """Brings the schema up to date; how many files were applied. Raises Unavailable, MigrationError."""
-    return apply_migrations(settings.database_dsn, FOLDERS, "portal")
+    return apply_migrations(settings.database_dsn, FOLDERS, "portal", patience_s=PATIENCE_S)
 
 
 async def serve(service: Service, settings: PortalSettings) -> None:

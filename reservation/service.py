@@ -16,6 +16,7 @@ from ticketflow.events import SaleSettle
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
+from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
@@ -34,7 +35,7 @@ FEED_DRAIN_S = 3.0
 
 def migrate(settings: DatabaseSettings) -> int:
     """Brings the schema up to date; how many files were applied. Raises Unavailable, MigrationError."""
-    return apply_migrations(settings.database_dsn, FOLDERS, "reservation")
+    return apply_migrations(settings.database_dsn, FOLDERS, "reservation", patience_s=PATIENCE_S)
 
 
 def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: ReservationSettings) -> list[Route]:

@@ -12,6 +12,7 @@ Laws:
 - Files are named ``0001_what.sql``; their names must differ over all folders; one that has been released never changes.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,23 +21,45 @@ import yoyo
 from yoyo.backends.base import DatabaseBackend
 from yoyo.migrations import Migration
 
-from ticketflow.runtime.errors import MigrationError
+from ticketflow.runtime.errors import MigrationError, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.migrate_lock import mariadb_lock, postgres_lock
 
 LOCK_TIMEOUT_S = 120.0
+# Of the services' `migrate`: a failover takes 25 s, and a cluster that is starting as long. It says that it waits.
+PATIENCE_S = 60.0
+RETRY_S = 1.0
 
 log = get_logger("migrate")
 
 
-def migrate(url: str, folders: Sequence[Path], lock_name: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> int:
+def migrate(
+    url: str,
+    folders: Sequence[Path],
+    lock_name: str,
+    *,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    patience_s: float = 0.0,
+) -> int:
     """Applies the .sql files of ``folders``, folder by folder, that have not been applied; how many it applied.
 
     ``url``: postgresql://... (of several hosts the one that takes writes) or mysql://user:pass@host:port[,host:port]/db.
-    Waits up to ``lock_timeout_s`` for another migrator. Raises Unavailable when the server cannot be reached, and
-    MigrationError, with the name of the file, when a statement fails.
+    Waits up to ``lock_timeout_s`` for another migrator, and up to ``patience_s`` for a server that cannot be reached.
+    Raises Unavailable when it still cannot be, and MigrationError, with the name of the file, when a statement fails.
     """
     _check_names(folders)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return _migrate(url, folders, lock_name, lock_timeout_s)
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("migration_waits", reason=str(error).splitlines()[0])
+            time.sleep(RETRY_S)
+
+
+def _migrate(url: str, folders: Sequence[Path], lock_name: str, lock_timeout_s: float) -> int:
     scheme = urlsplit(url).scheme
     if scheme.startswith("postgres"):
         with postgres_lock(url, lock_name, lock_timeout_s) as yoyo_url:

@@ -202,6 +202,23 @@ def test_a_server_that_is_away_is_unavailable(url: str, tmp_path: Path) -> None:
         migrate(url, [write(tmp_path / "schema")], "test")
 
 
+def test_a_migrator_with_patience_waits_for_a_server_that_is_away(
+    postgres_server: RunningServer[PostgresServer], postgres_database: Database, tmp_path: Path
+) -> None:
+    url = postgres_database.dsn
+    folder = write(tmp_path / "schema", _0001_a="SELECT 1;")
+    postgres_server.stop()
+    try:
+        with ThreadPoolExecutor() as threads:
+            applied = threads.submit(migrate, url, [folder], "patient", patience_s=60)
+            with pytest.raises(TimeoutError):
+                applied.result(timeout=1.5)
+            postgres_server.start()
+            assert applied.result(timeout=60) == 1
+    finally:
+        postgres_server.start()
+
+
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     folders: Sequence[Path] = [write(tmp_path / name, _0001_a=make("one")) for name in ("first", "second")]
     with pytest.raises(MigrationError, match="same name"):
