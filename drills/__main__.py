@@ -7,6 +7,7 @@ Exit code 0: everything held. 1: a checker failed, or a drill could not be judge
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from drills import report_json
+import msgspec
+
+from drills import report_json, results_page
 from drills.arena import Arena, entered
 from drills.catalogue import DRILLS, Drill, named
 from drills.commands import ANSWER_S, done, last_line
@@ -29,6 +32,7 @@ from drills.verdict import Judged, exit_code, judge, unjudged
 from stack.progress import step
 
 RESULTS = ROOT / "drills" / "results"
+PAGE = ROOT / "docs" / "drills.md"
 REPORTS = ROOT / ".run" / "drills"
 UP_S = 300.0
 INTERRUPTED = 130
@@ -43,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(chosen, str):
         print(f"drills: {chosen}", file=sys.stderr)
         return 1
+    # SIGTERM ends a run as Ctrl-C does: healed. (A shell starts background jobs with SIGINT ignored.)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         engine = ready(build=not options.no_build)
         _up(engine)
@@ -122,9 +129,15 @@ async def _run_all(drills: Sequence[Drill], options: argparse.Namespace, engine:
             _write(folder, judged, engine)
     progress.table([one.verdict for one in judged])
     if options.what == "all" and not options.ci:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{began:%Y-%m-%d}.json").write_text(report_json.summary(_machine(engine), judged))
+        _keep(report_json.summary(_machine(engine), judged), f"{began:%Y-%m-%d}.json")
     return judged
+
+
+def _keep(summary: str, name: str) -> None:
+    """The last full run, and the page that shows it."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(summary)
+    PAGE.write_text(results_page.page(DRILLS, msgspec.json.decode(summary), name))
 
 
 async def _one(drill: Drill, arena: Arena, seed: int, progress: Progress, folder: Path) -> Judged:

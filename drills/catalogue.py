@@ -10,6 +10,7 @@ Laws of this file:
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from drills.faults import (
     Anyone,
@@ -39,6 +40,17 @@ class Stage:
     settle: bool = False
 
 
+class Times(NamedTuple):
+    """Of a hold, at the event that is sold."""
+
+    hold_ttl_s: int
+    grace_s: int
+
+
+SHORT = Times(10, 20)  # so that no-shows end within the drill
+LONG = Times(20, 40)  # where a part of the ring is away for so long that buyers could not pay in time, or be settled
+
+
 @dataclass(frozen=True)
 class Drill:
     """``ci``: one of its kind, short enough for every change."""
@@ -49,10 +61,7 @@ class Drill:
     stages: Callable[[random.Random], tuple[Stage, ...]]
     limits: Limits
     ci: bool = False
-    # A hold's time and grace at the event that is sold. Short, so that no-shows end within the drill; longer where a
-    # part of the ring is away for so long that buyers could not pay in time, or lose what they have paid for.
-    hold_ttl_s: int = 10
-    grace_s: int = 20
+    times: Times = SHORT
 
 
 def _once(for_s: float, *faults: Fault) -> Callable[[random.Random], tuple[Stage, ...]]:
@@ -106,6 +115,7 @@ def _postgres() -> Iterator[Drill]:
         "the primary's container is killed and stays away for 40 s",
         _once(40, NodeKilled(PRIMARY)),
         Limits(gap_s_max=25, buyer_errors_max=0),
+        times=LONG,
     )
     yield Drill(
         "postgres-primary-cut-off",
@@ -113,6 +123,7 @@ def _postgres() -> Iterator[Drill]:
         "the primary loses its network for 45 s: it must stop serving before another one begins",
         _once(45, CutOff(PRIMARY)),
         Limits(gap_s_max=30, buyer_errors_max=0),  # as a kill, but connections end by time-out only
+        times=LONG,
     )
     yield Drill(
         "postgres-switchover",
@@ -127,6 +138,7 @@ def _postgres() -> Iterator[Drill]:
         "both standbys are killed for 15 s: strict, so writes wait rather than being at risk",
         _once(15, NodeKilled(STANDBYS)),
         Limits(gap_s_max=35, buyer_errors_max=0),  # 15 s, and until a standby streams again
+        times=LONG,
     )
 
 
@@ -145,6 +157,7 @@ def _etcd() -> Iterator[Drill]:
         "two of three etcds are away for 60 s: failsafe keeps the primary while all members answer",
         _once(60, NodeKilled(Services("etcd1", "etcd2"))),
         UNFELT,
+        times=LONG,
     )
 
 
@@ -182,6 +195,7 @@ def _galera() -> Iterator[Drill]:
         "all three nodes are killed at the same moment; they find out by themselves who goes first",
         _once(10, ProcessKilled(MARIADB)),
         Limits(gap_s_max=0, tickets_gap_s_max=30, buyer_errors_max=0),
+        times=LONG,
     )
 
 
@@ -200,6 +214,7 @@ def _rabbitmq() -> Iterator[Drill]:
         "all three nodes are killed at the same moment and start again",
         _once(10, ProcessKilled(RABBITMQ)),
         Limits(gap_s_max=0, buyer_errors_max=0),
+        times=LONG,
     )
     yield Drill(
         "rabbitmq-partition",
@@ -207,6 +222,7 @@ def _rabbitmq() -> Iterator[Drill]:
         "the node that leads the sales queue is cut off from everybody for 20 s",
         _once(20, CutOff(Role("rabbitmq leader"))),
         UNFELT,
+        times=LONG,
     )
 
 
@@ -229,6 +245,7 @@ def _services() -> Iterator[Drill]:
             f"one {kind} is frozen for 30 s: it takes connections and answers nothing",
             _once(30, NodeFrozen(Anyone(replicas))),
             Limits(gap_s_max=3 if front else 0, buyer_errors_max=0),  # the front's read time-out, then the other one
+            times=LONG,
         )
     yield Drill(
         "nginx-killed",
@@ -243,6 +260,7 @@ def _services() -> Iterator[Drill]:
         "every process of ours is killed at the same moment",
         _once(10, ProcessKilled(APPS)),
         Limits(gap_s_max=15, buyer_errors_max=0),  # ten Pythons start at once on two cores
+        times=LONG,
     )
 
 
@@ -288,6 +306,7 @@ def _rolling() -> Iterator[Drill]:
         "everything restarts, one by one, under load",
         lambda _chance: stages,
         Limits(gap_s_max=8, buyer_errors_max=0),  # the primary's stop with its hand-over
+        times=LONG,
     )
 
 
@@ -298,6 +317,7 @@ def _combined() -> Iterator[Drill]:
         "Postgres' primary and Galera's writer are killed at the same moment for 40 s",
         _once(40, NodeKilled(PRIMARY), NodeKilled(WRITER)),
         Limits(gap_s_max=25, buyer_errors_max=0),
+        times=LONG,
     )
     yield Drill(
         "random-ten",
@@ -305,6 +325,7 @@ def _combined() -> Iterator[Drill]:
         "ten faults in a row, drawn by the seed",
         random_ten,
         Limits(gap_s_max=60),  # the next fault may come before the last one is over; safety is what is asked
+        times=LONG,
     )
 
 

@@ -29,7 +29,7 @@ from drills.show import Hall, make
 from drills.workload import Ledger, Workload
 
 STEADY_LOAD_S = 8.0  # before the first fault: what the gaps during it are compared with
-TAIL_S = 4.0  # of load after everything is back
+TAIL_S = 3.0  # of load after everything is back
 BEFORE_S = 150.0  # the cluster may still be recovering from the drill before
 RECOVER_S = 150.0
 DRAIN_S = 150.0
@@ -63,8 +63,8 @@ async def conduct(drill: Drill, arena: Arena, seed: int, tell: Callable[[Tick], 
             name=prefix,
             seats=SEATS,
             standing=STANDING,
-            hold_ttl_s=drill.hold_ttl_s,
-            grace_s=drill.grace_s,
+            hold_ttl_s=drill.times.hold_ttl_s,
+            grace_s=drill.times.grace_s,
         )
         arena.audit.look_at(hall.show.event_id)
         workload = Workload(shop, hall, course.clock, seed=seed, prefix=prefix)

@@ -16,7 +16,9 @@ from drills.seating import Seating
 from drills.shop import Shop
 from drills.show import Hall
 
-RATE_S = 10.0  # purchases: about 70 requests a second, which two cores can do with the whole topology beside
+RATE_S = (
+    6.0  # purchases: some 25 requests a second, with which two cores that carry the whole topology are not yet full
+)
 
 
 @dataclass

@@ -229,7 +229,7 @@ def _note_receiver(seen: Seen, stream: str, rows: list[Row]) -> None:
 
 
 def streams(looks: Iterable[Look]) -> dict[str, StreamAt]:
-    """Both ends of each stream, the receiver's read before the sender's: so its watermark is never beyond what the sender
+    """Both ends of each stream, the receiver's read before the sender's: its watermark is never beyond what the sender
     is seen to have given. Of a receiver that has only been read later, the look before counts, if there is one."""
     found = list(looks)
     both: dict[str, StreamAt] = {}
