@@ -9,14 +9,14 @@ import aiomysql
 from pymysql.constants import SERVER_STATUS
 
 from ticketflow.runtime.address import Address
-from ticketflow.runtime.dial import first_to_answer
+from ticketflow.runtime.dial import Patience, first_to_answer
 from ticketflow.runtime.keepalive import watch_peer
 from ticketflow.runtime.mariadb_faults import CONNECT_FAULTS, is_answer
 from ticketflow.runtime.slot import Place
 
-# A session that says nothing inside a transaction (its process is frozen) keeps its locks from everybody else. Between
-# two of our statements lie milliseconds; its peers have noticed after 3 s (the relay's lease) to 6 s (its feed).
-IDLE_TRANSACTION_S = 3
+# A session that says nothing inside a transaction (its process is frozen, or the proxy before it) keeps its locks from
+# everybody else. Between two of our statements lie milliseconds; a process that is starved for longer begins anew.
+IDLE_TRANSACTION_S = 2
 GOODBYE_TIMEOUT_S = 0.5
 ANSWER_MARGIN_S = 1.0  # the server's own time-out should come first: its answer is definite
 
@@ -53,7 +53,7 @@ class MariaDBDriver:
             raise ValueError("no address of a database is given")
         self._addresses = list(addresses)
         self._account = {"db": database, "user": user, "password": password, "program_name": name}
-        self._connect_timeout_s = connect_timeout_s
+        self._patience = Patience(connect_timeout_s)
         self._answer_timeout_s = statement_timeout_s + ANSWER_MARGIN_S
         lock_wait_s = max(1, int(statement_timeout_s) - 1)
         self._init = (
@@ -66,23 +66,28 @@ class MariaDBDriver:
     async def connect(self) -> TimedConnection:
         """A connection to an address that answers, beginning with the last good one. Raises Unavailable."""
         address, connection = await first_to_answer(
-            self._addresses, self.connect_to, faults=CONNECT_FAULTS, discard=self.discard
+            self._addresses, self.connect_to, self._patience, faults=CONNECT_FAULTS, discard=self.discard
         )
         self._addresses.sort(key=lambda other: other != address)
         return connection
 
+    @property
+    def addresses(self) -> list[Address]:
+        return list(self._addresses)
+
     async def connect_to(self, address: Address) -> TimedConnection:
+        timeout_s = self._patience.timeout_s
         connection = TimedConnection(
             host=address.host,
             port=address.port,
             charset="utf8mb4",
             autocommit=True,
-            connect_timeout=self._connect_timeout_s,
+            connect_timeout=timeout_s,
             **self._account,
         )
-        connection.answer_timeout_s = self._connect_timeout_s
+        connection.answer_timeout_s = timeout_s
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with asyncio.timeout(timeout_s):
                 await connection._connect()
                 await connection.query(self._init)
                 connection.place = Place(address, await _node(connection))

@@ -52,7 +52,7 @@ class PostgresPool(Store[Connection]):
             acquire_timeout_s=acquire_timeout_s,
             recycle_s=RECYCLE_S,
         )
-        super().__init__(pool, transaction_timeout_s=transaction_timeout_s)
+        super().__init__(pool, begin_timeout_s=acquire_timeout_s, transaction_timeout_s=transaction_timeout_s)
         self._commit_timeout_s = commit_timeout_s
 
     async def listen(self, channel: str, callback: Callable[[str], None]) -> None:

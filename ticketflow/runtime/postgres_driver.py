@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from ticketflow.runtime.dial import first_to_answer
+from ticketflow.runtime.dial import Patience, first_to_answer
 from ticketflow.runtime.keepalive import watch_peer
 from ticketflow.runtime.postgres_faults import CONNECT_FAULTS, is_answer
 from ticketflow.runtime.slot import Place
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-# A session that says nothing inside a transaction (its process is frozen) keeps its locks from everybody else. Between
-# two of our statements lie milliseconds; its peers have noticed after 3 s (the relay's lease) to 6 s (its feed).
-IDLE_IN_TRANSACTION_S = 3
+# A session that says nothing inside a transaction (its process is frozen, or the proxy before it) keeps its locks from
+# everybody else. Between two of our statements lie milliseconds; a process that is starved for longer begins anew.
+IDLE_IN_TRANSACTION_S = 2
 GOODBYE_TIMEOUT_S = 0.5
 ANSWER_MARGIN_S = 1.0  # the server's own time-out should come first: its answer is definite
 DEAD_CLIENT_S = 8  # after so long without a sign of us the server ends our session, and frees its locks
@@ -68,7 +68,7 @@ class PostgresDriver:
     def __init__(self, dsn: str, *, name: str, connect_timeout_s: float, statement_timeout_s: float) -> None:
         self._dsn = dsn
         self._hosts = list(hosts_of(dsn))
-        self._connect_timeout_s = connect_timeout_s
+        self._patience = Patience(connect_timeout_s)
         self._answer_timeout_s = statement_timeout_s + ANSWER_MARGIN_S
         statement_ms = str(int(statement_timeout_s * 1000))
         self._settings = {
@@ -87,18 +87,23 @@ class PostgresDriver:
     async def connect(self) -> Connection:
         """A connection to a host that takes writes, beginning with the last good one. Raises Unavailable."""
         host, connection = await first_to_answer(
-            self._hosts, self.connect_to, faults=CONNECT_FAULTS, discard=self.discard
+            self._hosts, self.connect_to, self._patience, faults=CONNECT_FAULTS, discard=self.discard
         )
         self._hosts.sort(key=lambda other: other != host)
         return connection
 
+    @property
+    def addresses(self) -> list[Host]:
+        return list(self._hosts)
+
     async def connect_to(self, host: Host) -> Connection:
-        async with asyncio.timeout(self._connect_timeout_s):
+        timeout_s = self._patience.timeout_s
+        async with asyncio.timeout(timeout_s):
             connection: Connection = await asyncpg.connect(
                 self._dsn,
                 host=host.name,
                 port=host.port,
-                timeout=self._connect_timeout_s,
+                timeout=timeout_s,
                 command_timeout=self._answer_timeout_s,
                 server_settings=self._settings,
                 connection_class=Session,

@@ -1,6 +1,6 @@
 """What a pool knows of its connections, and of the driver that makes them."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 C = TypeVar("C")
@@ -21,12 +21,15 @@ class Driver(Protocol[C]):
 
     async def connect(self) -> C: ...
 
+    @property
+    def addresses(self) -> Sequence[Hashable]: ...
+
     def place(self, connection: C) -> Place: ...
 
     async def node_at(self, address: Hashable) -> str | None:
         """Who answers a newcomer at ``address`` now: "" when that cannot be told, None when nobody does.
 
-        Keeps a deadline of its own, that of connecting; never raises.
+        Keeps a deadline of its own; never raises; may be cancelled.
         """
 
     def avoid(self, address: Hashable) -> None:

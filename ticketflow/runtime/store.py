@@ -24,7 +24,6 @@ from ticketflow.runtime.pool import Pool
 C = TypeVar("C")
 
 PING_TIMEOUT_S = 2.0
-BEGIN_TIMEOUT_S = 1.0  # it waits for nothing: no lock, no disk, no replica. What takes longer leads nowhere
 
 log = get_logger("store")
 
@@ -32,8 +31,9 @@ _faults = metrics.counter("store_faults_total", "Transactions that the store did
 
 
 class Store(ABC, Generic[C]):
-    def __init__(self, pool: Pool[C], *, transaction_timeout_s: float) -> None:
+    def __init__(self, pool: Pool[C], *, begin_timeout_s: float, transaction_timeout_s: float) -> None:
         self._pool = pool
+        self._begin_timeout_s = begin_timeout_s
         self._transaction_timeout_s = transaction_timeout_s
 
     @property
@@ -136,7 +136,7 @@ class Store(ABC, Generic[C]):
                 raise Unavailable(f"{self._pool.name}: the store has COMMITs to answer first")
             connection = await self._pool.acquire()
             try:
-                async with asyncio.timeout(BEGIN_TIMEOUT_S):
+                async with asyncio.timeout(self._begin_timeout_s):
                     await self._begin(connection)
             except Exception as error:
                 if isinstance(error, TimeoutError):

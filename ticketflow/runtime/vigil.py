@@ -6,16 +6,17 @@ may honestly wait for a lock, a COMMIT for its replica. What tells the two apart
 either: where nobody answers him, nobody will answer those who wait. And where another server answers him, they wait for
 one that has been replaced.
 
-Laws:
+Laws, here and in watch.py:
 - Nobody is suspected in whose place anything was answered lately: a slow server is not a silent one.
 - Nothing is cut on suspicion alone, only on a newcomer's word.
+- Nothing is cut unless somebody answers elsewhere: who has nowhere to go had better wait for his own deadline.
 """
 
 from collections.abc import Hashable, Iterable
 
 from ticketflow.runtime.slot import Place
 
-SILENT_S = 0.4  # a hundred times what a transaction takes; with a newcomer's 1 s a freeze costs 1.6 s
+SILENT_S = 0.4  # a hundred times what a transaction takes
 VOUCHED_S = (
     2.0  # a newcomer was answered: who waits there waits honestly. Else each long wait would cost a login a second
 )

@@ -119,13 +119,13 @@ async def test_an_exhausted_pool_refuses_in_time_and_never_grows(kit: AnyKit) ->
     await pool.ping()
 
 
-async def test_a_client_that_freezes_in_mid_transaction_keeps_its_locks_for_3_s(kit: AnyKit) -> None:
+async def test_a_client_that_freezes_in_mid_transaction_keeps_its_locks_for_2_s(kit: AnyKit) -> None:
     """Its connection stands, as its kernel answers for it: only the server can tell that nothing comes any more."""
     frozen, others = await kit.pool(), await kit.pool()
     with pytest.raises(Unavailable):
         async with frozen.transaction() as connection:
             await kit.insert(connection, 1)
-            with takes(3):
+            with takes(2):
                 async with others.transaction() as other:
                     await kit.insert(other, 1)
             await kit.insert(connection, 2)

@@ -143,7 +143,7 @@ async def test_a_session_has_every_time_out_and_its_name(postgres: PostgresKit) 
         for setting, value in {
             "statement_timeout": "5s",
             "lock_timeout": "5s",
-            "idle_in_transaction_session_timeout": "3s",
+            "idle_in_transaction_session_timeout": "2s",
             "client_connection_check_interval": "1s",
             "application_name": "test",
             "default_transaction_isolation": "read committed",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.delivery.clock import now, run
-from ticketflow.runtime.dial import HEAD_START_S, first_to_answer
+from ticketflow.runtime.dial import HEAD_START_S, PATIENCE_S_MAX, Patience, first_to_answer
 from ticketflow.runtime.errors import Unavailable
 
 Way = Callable[[], Coroutine[Any, Any, str]]
@@ -43,7 +43,9 @@ def dialled(*ways: Way) -> tuple[str, float, list[str]]:
     discarded: list[str] = []
 
     async def story() -> tuple[str, float, list[str]]:
-        way, opened = await first_to_answer(ways, lambda way: way(), faults=(OSError,), discard=discarded.append)
+        way, opened = await first_to_answer(
+            ways, lambda way: way(), Patience(1), faults=(OSError,), discard=discarded.append
+        )
         took_s = round(now(), 3)
         assert way in ways
         await asyncio.sleep(1)
@@ -90,3 +92,31 @@ def test_what_is_no_fault_passes() -> None:
 
     with pytest.raises(ZeroDivisionError):
         dialled(broken, opens("b"))
+
+
+def test_two_that_succeed_in_one_turn_are_one_too_many() -> None:
+    assert dialled(opens("a", after_s=HEAD_START_S + 0.1), opens("b", after_s=0.1))[0] == "a"
+
+
+def test_patience_grows_with_what_a_login_takes() -> None:
+    patience = Patience(1)
+    patience.took(0.02)
+    assert patience.timeout_s == 1
+    patience.took(0.5)
+    assert patience.timeout_s == 2
+    patience.took(10)
+    assert patience.timeout_s == PATIENCE_S_MAX
+
+
+def test_patience_grows_while_nobody_answers_in_time_and_not_when_all_refuse() -> None:
+    patience = Patience(1)
+
+    async def story(way: Way) -> None:
+        with pytest.raises(Unavailable):
+            await first_to_answer([way], lambda way: way(), patience, faults=(OSError,), discard=lambda _name: None)
+
+    run(story(fails()))
+    assert patience.timeout_s == 1
+    for expected in (2, 4, PATIENCE_S_MAX):
+        run(story(silent()))
+        assert patience.timeout_s == expected

@@ -28,7 +28,8 @@ class Driver:
         self.gate.set()
         self.made: list[Connection] = []
         self.leads_to = Place("here", "one")
-        self.answered_by: str | None = "one"
+        self.answered_by: dict[str, str | None] = {"here": "one", "there": "one"}
+        self.slow_s = 0.0
         self.avoided: list[Hashable] = []
         self.looks = 0
         self.attempts = 0
@@ -52,8 +53,13 @@ class Driver:
         return connection.place
 
     async def node_at(self, address: Hashable) -> str | None:
-        self.looks += 1
-        return self.answered_by
+        self.looks += address == "here"
+        await asyncio.sleep(self.slow_s)
+        return self.answered_by[str(address)]
+
+    @property
+    def addresses(self) -> list[str]:
+        return list(self.answered_by)
 
     def avoid(self, address: Hashable) -> None:
         self.avoided.append(address)
@@ -262,7 +268,7 @@ async def test_who_waits_where_nobody_answers_is_cut_off() -> None:
     pool.start()
     waits, idle = await pool.acquire(), await pool.acquire()
     pool.release(idle, reusable=True)
-    driver.answered_by = None
+    driver.answered_by["here"] = None
     await wait_until(lambda: waits.cut)
     assert idle.cut
     assert driver.avoided == ["here"]
@@ -275,7 +281,8 @@ async def test_who_waits_for_a_server_that_has_been_replaced_is_cut_off() -> Non
     pool = make(driver)
     pool.start()
     waits = await pool.acquire()
-    driver.leads_to, driver.answered_by = Place("here", "two"), "two"
+    driver.leads_to = Place("here", "two")
+    driver.answered_by["here"] = "two"
     new = await pool.acquire()
     await wait_until(lambda: waits.cut)
     assert not new.cut
@@ -287,7 +294,7 @@ async def test_who_waits_for_a_server_that_has_been_replaced_is_cut_off() -> Non
 @pytest.mark.parametrize("answered_by", ["one", ""])
 async def test_who_waits_where_newcomers_are_answered_waits_in_peace(answered_by: str) -> None:
     driver = Driver()
-    driver.answered_by = answered_by
+    driver.answered_by["here"] = answered_by
     pool = make(driver)
     pool.start()
     waits = await pool.acquire()
@@ -298,9 +305,34 @@ async def test_who_waits_where_newcomers_are_answered_waits_in_peace(answered_by
     await pool.close(0)
 
 
+@pytest.mark.parametrize("elsewhere", [{}, {"there": None}])
+async def test_who_has_nowhere_to_go_is_not_cut_off(elsewhere: dict[str, str | None]) -> None:
+    """All is silent: an outage, or a machine on which all is slow, which new logins would make slower still."""
+    driver = Driver()
+    driver.answered_by = {"here": None, **elsewhere}
+    pool = make(driver)
+    pool.start()
+    waits = await pool.acquire()
+    await wait_until(lambda: driver.looks >= 2)
+    assert not waits.cut
+    await pool.close(0)
+
+
+async def test_where_all_is_slow_nobody_is_silent() -> None:
+    driver = Driver()
+    driver.slow_s = 0.5
+    pool = make(driver)
+    pool.start()
+    waits = await pool.acquire()
+    await wait_until(lambda: driver.looks)
+    await asyncio.sleep(1.5)
+    assert not waits.cut
+    await pool.close(0)
+
+
 async def test_where_anything_is_answered_nobody_is_suspected() -> None:
     driver = Driver()
-    driver.answered_by = None
+    driver.answered_by["here"] = None
     pool = make(driver)
     pool.start()
     waits = await pool.acquire()
