@@ -24,7 +24,7 @@ from ticketflow.feed import Address, FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 
 Ends = tuple[Store, Store]
-REFUSED_S, FROZEN_S = 1.5, 6.5  # frozen: the idle time-out of 6 s, and the next address
+REFUSED_S, FROZEN_S = 1.5, 6.9  # frozen: the idle time-out of 6 s, and the next address
 SLACK_S = 1.0  # of a machine under load
 
 
