@@ -1,4 +1,4 @@
-"""``python -m drills list | run NAME... | all``: breaks the running topology on purpose and says what came of it.
+"""``python -m drills list | run NAME... | all | judge DIR``: breaks the topology on purpose and says what came of it.
 
 Exit code 0: everything held. 1: a checker failed, or a drill could not be judged. 2: safe, but a limit was missed.
 130: interrupted; what was broken has been healed.
@@ -24,7 +24,7 @@ from drills.commands import ANSWER_S, done, last_line
 from drills.conduct import conduct, new_seed
 from drills.engine import PROJECT, ROOT, Engine, ready
 from drills.errors import DrillError, EngineMissing
-from drills.history import encode
+from drills.history import decode, encode
 from drills.machine import Machine, machine
 from drills.progress import Progress
 from drills.report_html import file_name, index, page
@@ -36,6 +36,7 @@ PAGE = ROOT / "docs" / "drills.md"
 REPORTS = ROOT / ".run" / "drills"
 UP_S = 300.0
 INTERRUPTED = 130
+HISTORY = ".history.json"
 FRONT = f"http://127.0.0.1:{os.environ.get('TICKETFLOW_HTTP_PORT') or 8083}"
 
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.what == "list":
         return _list()
+    if options.what == "judge":
+        return _judge_again(options.folder)
     chosen = _chosen(options)
     if isinstance(chosen, str):
         print(f"drills: {chosen}", file=sys.stderr)
@@ -72,6 +75,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     run.add_argument("names", nargs="+", metavar="NAME")
     every = commands.add_parser("all", help="every drill; a complete run is kept in drills/results")
     every.add_argument("--ci", action="store_true", help="only the short subset: one of each kind")
+    again = commands.add_parser(
+        "judge", help="judges the histories of an earlier run again, by today's checkers and limits"
+    )
+    again.add_argument("folder", type=Path, metavar="DIR", help="the run's reports")
     for command in (run, every):
         command.add_argument("--report", type=Path, metavar="DIR", help="where HTML and JSON go (.run/drills/<time>)")
         command.add_argument("--seed", type=int, help="of buyers and chances; printed, to be given again")
@@ -113,6 +120,25 @@ def _up(engine: Engine) -> None:
         raise EngineMissing("the topology does not come up:\n" + said.stdout.decode(errors="replace")[-2000:])
 
 
+def _judge_again(folder: Path) -> int:
+    """Rewrites the run's reports and, when no drill is missing, the kept results."""
+    files = {drill: folder / f"{drill.name}{HISTORY}" for drill in DRILLS}
+    judged = [
+        judge(decode(files[drill].read_bytes()), drill.limits, drill.about) for drill in DRILLS if files[drill].exists()
+    ]
+    if not judged:
+        print(f"drills: {folder} has no histories", file=sys.stderr)
+        return 1
+    engine = ready(build=False)
+    for number in range(1, len(judged) + 1):
+        _write(folder, judged[:number], engine)
+    Progress.on(sys.stdout).table([one.verdict for one in judged])
+    if len(judged) == len(DRILLS):
+        day = datetime.fromtimestamp(judged[0].started_at_s, UTC)
+        _keep(report_json.summary(_machine(engine), judged), f"{day:%Y-%m-%d}.json")
+    return int(exit_code(one.verdict for one in judged))
+
+
 async def _run_all(drills: Sequence[Drill], options: argparse.Namespace, engine: Engine) -> list[Judged]:
     seed = new_seed() if options.seed is None else options.seed
     began = datetime.now(UTC)
@@ -146,7 +172,7 @@ async def _one(drill: Drill, arena: Arena, seed: int, progress: Progress, folder
         history = await conduct(drill, arena, seed, progress.tick)
     except DrillError as error:
         return unjudged(drill.name, drill.limits, str(error), about=drill.about, started_at_s=began_s)
-    (folder / f"{drill.name}.history.json").write_bytes(encode(history))
+    (folder / f"{drill.name}{HISTORY}").write_bytes(encode(history))
     return judge(history, drill.limits, drill.about)
 
 

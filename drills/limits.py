@@ -10,10 +10,11 @@ import msgspec
 from drills.measures import Figures
 
 # A limit of 0 says that the fault may not be felt. Arrivals have gaps of their own, so that it is measured against the
-# steady state before the fault: at most twice its longest gap (the maximum of a longer window is longer), or half a
-# second, in which two shared cores start a container.
+# steady state before the fault: at most twice its longest gap (the maximum of a longer window is longer), or a second,
+# for which two shared cores may be busy with killing, starting and joining containers. Whoever really waits for what
+# was struck waits longer.
 UNFELT_FACTOR = 2
-UNFELT_S = 0.5
+UNFELT_S = 1.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

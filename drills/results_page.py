@@ -14,7 +14,7 @@ works, and what its verdict means: [operations](operations.md#drills).
 {run}
 
 Gaps are the longest time between two acknowledged holds, orders that became PENDING, or tickets that were issued, from
-the first fault to the end of the load. "As before": twice what the steady state before the fault had, half a second at
+the first fault to the end of the load. "As before": twice what the steady state before the fault had, a second at
 least. Errors are what buyers saw after all their retries. Every drill must be safe.
 
 | drill | what is done | limits | verdict | holds' gap | orders' | tickets' | errors | recovered | drained | rewound |

@@ -25,6 +25,9 @@ from ticketflow.runtime.log import get_logger
 
 PREFETCH = 200  # one transaction's worth; more only lengthens what is delivered again after a crash
 WATCH_EVERY_S = 2.0
+# RabbitMQ also says "no messages, no consumers" when the queue's leader does not answer within 250 ms. An election takes
+# up to 3 s, and a session that is renewed in the middle of it costs 5 s more: so it must say so three times running.
+LOOKS_WITHOUT_CONSUMER = 3
 IDLE_S = 30.0  # how long deafness may last; a renewal takes some 20 ms, in which nothing was happening anyway
 
 log = get_logger("consumer")
@@ -114,6 +117,7 @@ class Consumer:
 
     async def _watch(self, session: Session) -> NoReturn:
         """Ends the session when the broker knows of no consumer, or does not answer."""
+        without = 0
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             try:
@@ -122,7 +126,8 @@ class Consumer:
                 session.give_up(f"the broker does not answer: {fault}")
                 continue
             metrics.QUEUE_MESSAGES.set(facts.messages)
-            if facts.consumers == 0:
+            without = without + 1 if facts.consumers == 0 else 0
+            if without == LOOKS_WITHOUT_CONSUMER:
                 session.give_up("the broker has no consumer for the queue")
 
     def _note_trouble(self, trouble: str) -> None:

@@ -18,6 +18,7 @@ def test_a_good_history_is_found_good_by_all() -> None:
         ("idempotence", True, ()),
         ("stream", True, ()),
         ("agreement", True, ()),
+        ("replicas", True, ()),
     ]
 
 
@@ -51,6 +52,7 @@ def test_every_summary_says_what_was_looked_at() -> None:
         "7 keys, sent 0 times more than once, with one effect each",
         "22 seqs without a gap; 0 times a watermark went back",
         "4 sales ended the same way everywhere, 2 of them sold",
+        "every node of Galera has the same rows",
     ]
 
 

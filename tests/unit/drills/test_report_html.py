@@ -85,7 +85,7 @@ def test_a_page_says_the_verdict_the_figures_and_what_happened() -> None:
         "The primary dies.",
         "Safe, but a limit was missed",
         "longest gap between acknowledged holds: 12.0 s, at most 11.0 s",
-        "All 7 checkers agree: 49 acknowledged holds",
+        "All 8 checkers agree: 49 acknowledged holds",
         "12.0 s without a hold",
         "kill postgres1",
         "freeze mariadb2: healed",

@@ -35,7 +35,7 @@ def test_everything_has_findings_figures_and_time_lines() -> None:
 
     (drill,) = read["drills"]
     assert drill["about"] == "All is well."
-    assert [finding["ok"] for finding in drill["findings"]] == [True] * 7
+    assert [finding["ok"] for finding in drill["findings"]] == [True] * 8
     assert drill["figures"]["holds"] == 4
     assert len(drill["timeline"]["seconds"]) == 7
 
