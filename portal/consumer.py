@@ -25,8 +25,8 @@ from ticketflow.runtime.log import get_logger
 
 PREFETCH = 200  # one transaction's worth; more only lengthens what is delivered again after a crash
 WATCH_EVERY_S = 2.0
-# RabbitMQ also says "no messages, no consumers" when the queue's leader does not answer within 250 ms. An election takes
-# up to 3 s, and a session that is renewed in the middle of it costs 5 s more: so it must say so three times running.
+# RabbitMQ also says "no messages, no consumers" when the queue's leader does not answer within 250 ms. An election
+# takes up to 3 s, and a session that is renewed in the middle of it costs 5 s more: so it must say so three times.
 LOOKS_WITHOUT_CONSUMER = 3
 IDLE_S = 30.0  # how long deafness may last; a renewal takes some 20 ms, in which nothing was happening anyway
 
