@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar
 from ticketflow.runtime import metrics
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.log import get_logger
+from ticketflow.runtime.outage import Outage
 from ticketflow.runtime.slot import Driver, Place, Slot
 from ticketflow.runtime.watch import Watch
 
@@ -66,8 +67,7 @@ class Pool(Generic[C]):
         self._openers: set[asyncio.Task[None]] = set()
         self._generation = 0
         self._closing = False
-        self._failing_since: float | None = None
-        self._last_failure: Unavailable | None = None
+        self._outage = Outage(name, acquire_timeout_s)
         self._drained = asyncio.Event()
         self._watch = Watch(name, driver, self._lent, self._cut)
         self._watching: asyncio.Task[None] | None = None
@@ -223,7 +223,7 @@ class Pool(Generic[C]):
         self._waiters.append(waiter)
         self._top_up()
         try:
-            if self._down():
+            if self._outage.long:
                 raise self._refusal()
             async with asyncio.timeout(self._acquire_timeout_s):
                 return await waiter
@@ -244,8 +244,8 @@ class Pool(Generic[C]):
             self.release(waiter.result().connection, reusable=True)
 
     def _refusal(self) -> Unavailable:
-        if self._last_failure is not None:
-            return Unavailable(f"{self.name}: {self._last_failure}")
+        if self._outage.fault is not None:
+            return Unavailable(f"{self.name}: {self._outage.fault}")
         return Unavailable(f"{self.name}: all {self._size_max} connections are in use")
 
     def _offer(self, slot: Slot[C]) -> None:
@@ -258,16 +258,11 @@ class Pool(Generic[C]):
                 return
         self._idle.append(slot)
 
-    def _down(self) -> bool:
-        """Whether the store has been out of reach for so long that waiting for it makes no sense."""
-        now = asyncio.get_running_loop().time()
-        return self._failing_since is not None and now - self._failing_since >= self._acquire_timeout_s
-
     def _top_up(self) -> None:
         if self._closing:
             return
         wanted = max(len(self._waiters), self._size_min - len(self._idle) - len(self._used) - len(self._detained))
-        if self._failing_since is not None:
+        if self._outage.on:
             wanted = min(wanted, 1)  # one probe; the others would only add load to a server that starts
         while len(self._openers) < wanted and self.size < self._size_max:
             opener = asyncio.create_task(self._open_one(), name=f"{self.name}-opener")
@@ -296,24 +291,19 @@ class Pool(Generic[C]):
             try:
                 connection = await self._driver.connect()
             except Unavailable as fault:
-                self._note_failure(fault, loop.time())
+                self._note_failure(fault)
                 await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, no secret
                 pause_s = min(pause_s * 2, BACKOFF_S[1])
                 if len(self._openers) > 1:
                     return  # one probe is enough
                 continue
-            if self._failing_since is not None:
-                log.info("pool_back", pool=self.name, after_s=round(loop.time() - self._failing_since, 3))
-            self._failing_since = self._last_failure = None
+            self._outage.over()
             self._offer(Slot(connection, self._driver.place(connection), generation, loop.time()))
             return
 
-    def _note_failure(self, fault: Unavailable, now: float) -> None:
-        self._last_failure = fault
-        if self._failing_since is None:
-            self._failing_since = now
-            log.warning("pool_down", pool=self.name, error=str(fault))
-        if self._down():
+    def _note_failure(self, fault: Unavailable) -> None:
+        self._outage.failed(fault)
+        if self._outage.long:
             for waiter in self._waiters:
                 if not waiter.done():
                     waiter.set_exception(self._refusal())
