@@ -43,7 +43,7 @@ drill: install ## every failover drill, with a verdict and a report; about an ho
 	@$(PYTHON) -m drills all
 
 drill-ci: install ## one drill of each kind, some ten minutes
-	@$(PYTHON) -m drills all --ci
+	@$(PYTHON) -m drills all --ci --tries 2
 
 lint: install ## ruff, mypy --strict, import-linter
 	@.venv/bin/ruff check .

@@ -28,7 +28,7 @@ from drills.history import decode, encode
 from drills.machine import Machine, machine
 from drills.progress import Progress
 from drills.report_html import file_name, index, page
-from drills.verdict import Judged, exit_code, judge, unjudged
+from drills.verdict import ExitCode, Judged, exit_code, judge, unjudged
 from stack.progress import step
 
 RESULTS = ROOT / "drills" / "results"
@@ -82,6 +82,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     for command in (run, every):
         command.add_argument("--report", type=Path, metavar="DIR", help="where HTML and JSON go (.run/drills/<time>)")
         command.add_argument("--seed", type=int, help="of buyers and chances; printed, to be given again")
+        command.add_argument(
+            "--tries",
+            type=int,
+            default=1,
+            metavar="N",
+            help="how often a drill may be run that is safe but misses a limit: the machine may just have been busy",
+        )
         command.add_argument("--no-build", action="store_true", help="take the images as they are")
     return parser.parse_args(arguments)
 
@@ -149,9 +156,15 @@ async def _run_all(drills: Sequence[Drill], options: argparse.Namespace, engine:
     judged: list[Judged] = []
     async with entered(PROJECT, FRONT) as arena:
         for number, drill in enumerate(drills, 1):
-            progress.began(drill.name, drill.about, number=number, of=len(drills))
-            judged.append(await _one(drill, arena, seed, progress, folder))
-            progress.ended(judged[-1])
+            for again in range(options.tries - 1, -1, -1):
+                progress.began(drill.name, drill.about, number=number, of=len(drills))
+                one = await _one(drill, arena, seed, progress, folder)
+                progress.ended(one)
+                # What is unsafe is unsafe once and for all; how long something takes is a matter of the moment too.
+                if not again or one.verdict.exit_code is not ExitCode.MISSED:
+                    break
+                progress.say("  a limit was missed: once more")
+            judged.append(one)
             _write(folder, judged, engine)
     progress.table([one.verdict for one in judged])
     if options.what == "all" and not options.ci:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the definitions, sets somebody to look after the queues' members, and becomes the node.
+# Writes the definitions, sets somebody to look after the queues' members and one to end a stuck node, and becomes the node.
 set -eu
 
 # Some engines allow a billion open files, and Erlang makes room for all of them at once. Ours are some hundred.
@@ -20,4 +20,5 @@ export RABBITMQ_SERVER_ERL_ARGS="+S 2:2 +SDcpu 2:2 +SDio 4 +stbt u +P 65536 +t 1
     +sbwt none +sbwtdcpu none +sbwtdio none"
 
 members.sh &
+watchdog.sh &
 exec /usr/lib/rabbitmq/bin/rabbitmq-server -noinput "$@"
