@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ RESULTS = ROOT / "drills" / "results"
 PAGE = ROOT / "docs" / "drills.md"
 REPORTS = ROOT / ".run" / "drills"
 UP_S = 300.0
+COMPLAINT_CHARS = 2_000
 INTERRUPTED = 130
 HISTORY = ".history.json"
 FRONT = f"http://127.0.0.1:{os.environ.get('TICKETFLOW_HTTP_PORT') or 8083}"
@@ -112,19 +112,17 @@ def _chosen(options: argparse.Namespace) -> list[Drill] | str:
 
 
 def _up(engine: Engine) -> None:
-    """The topology and the auditor. What runs already goes on running, unless its image or configuration changed."""
+    """The topology and the auditor. What runs already goes on running, unless its image or configuration changed.
+
+    Twice, if need be: compose gives up on the first dependency that is not healthy in time, and goes on from there."""
+    command = (*engine.compose, "--profile", "drills", "up", "--detach", "--remove-orphans")
     with step("bringing the topology up"):
-        said = subprocess.run(
-            [*engine.compose, "--profile", "drills", "up", "--detach", "--remove-orphans"],
-            cwd=ROOT,
-            check=False,
-            timeout=UP_S,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        said = done(*command, timeout_s=UP_S, cwd=ROOT)
+        if said.returncode != 0:
+            said = done(*command, timeout_s=UP_S, cwd=ROOT)
     if said.returncode != 0:
-        raise EngineMissing("the topology does not come up:\n" + said.stdout.decode(errors="replace")[-2000:])
+        complaint = said.stdout.decode(errors="replace")[-COMPLAINT_CHARS:]
+        raise EngineMissing(f"the topology does not come up:\n{complaint}")
 
 
 def _judge_again(folder: Path) -> int:
