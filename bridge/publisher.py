@@ -5,6 +5,8 @@ Laws of this file:
   waits meanwhile is bounded by the feed's window, and the rest stays in the sender's outbox.
 - Publishes go out in the order of the feed, on one channel. After a failure the batch is published again from its first
   unconfirmed event on: consumers see duplicates, and after a lost channel some events before an earlier one.
+- After a failure one event goes ahead alone until the broker has confirmed it: a broker in trouble gets no copies of a
+  whole batch, and a queue that appears while a batch is under way cannot take its second half without its first.
 - Nothing is stored: there is no watermark to tell, so the sender goes on after what it knows to be acknowledged.
 """
 
@@ -55,16 +57,17 @@ class Publisher:
         """Returns the last seq of the batch, once the broker has confirmed every event of it."""
         messages = [self._outgoing(hello, first_seq + index, body) for index, body in enumerate(bodies)]
         backoff, confirmed = Backoff(), 0
+        failure: RuntimeFault | None = None
         with metrics.CONFIRM_SECONDS.time():
-            while True:
-                done, failure = await self._attempt(messages[confirmed:])
+            while confirmed < len(messages):
+                ahead = len(messages) if failure is None else confirmed + 1
+                done, failure = await self._attempt(messages[confirmed:ahead])
                 confirmed += done
-                if failure is None:
-                    break
                 if done:
                     backoff.reset()
-                self._note_trouble(failure, first_seq + confirmed)
-                await asyncio.sleep(backoff.next())
+                if failure is not None:
+                    self._note_trouble(failure, first_seq + confirmed)
+                    await asyncio.sleep(backoff.next())
         if self.trouble is not None:
             log.info("bridge_publishes_again", seq=first_seq)
             self.trouble = None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
@@ -89,6 +89,13 @@ async def bridge(rabbitmq_vhost: str) -> AsyncIterator[Bridge]:
     await bridge.server.start()
     yield bridge
     await bridge.stop()
+
+
+@pytest.fixture
+async def at_end() -> AsyncIterator[AsyncExitStack]:
+    """What a test makes by itself ends here, also when the test fails: left open, it would fail another test."""
+    async with AsyncExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The feed comes in, RabbitMQ has it all: acknowledged only when confirmed, whatever the broker goes through."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -41,11 +42,15 @@ async def test_events_arrive_unchanged_in_order_and_named(bridge: Bridge, sender
     assert (deliveries[1].routing_key, deliveries[1].headers["seq"]) == ("undecodable", 2)
 
 
-async def test_what_is_unroutable_is_not_acknowledged_until_a_binding_appears(rabbitmq_vhost: str) -> None:
+async def test_what_is_unroutable_is_not_acknowledged_until_a_binding_appears(
+    rabbitmq_vhost: str, at_end: AsyncExitStack
+) -> None:
     only_exchanges = Topology((Exchange(EVENTS_EXCHANGE), Exchange(DEAD_EXCHANGE)), (), ())
     bridge = Bridge(rabbitmq_vhost, only_exchanges)
+    at_end.push_async_callback(bridge.stop)
     await bridge.server.start()
     sender = Sender(bridge.server.port)
+    at_end.push_async_callback(sender.stop)
     sender.stage(*events_of([new_id()], 20))
 
     await wait_until(lambda: bridge.publisher.trouble)
@@ -59,8 +64,6 @@ async def test_what_is_unroutable_is_not_acknowledged_until_a_binding_appears(ra
     assert sender.sessions == 1, "the session was kept"
     assert list(order_of(await reading).values()) == [list(range(1, 21))]
     await bridge.publisher.check()
-    await sender.stop()
-    await bridge.stop()
 
 
 async def test_a_queue_that_was_deleted_is_declared_again(
@@ -134,24 +137,27 @@ async def test_a_frozen_broker_holds_up_the_feed_and_no_more(
     assert sender.sessions == 1
 
 
-async def test_a_bridge_that_dies_is_replaced_and_nothing_is_lost(rabbitmq_vhost: str) -> None:
+async def test_a_bridge_that_dies_is_replaced_and_nothing_is_lost(
+    rabbitmq_vhost: str, at_end: AsyncExitStack
+) -> None:
     first = Bridge(rabbitmq_vhost)
+    at_end.push_async_callback(first.stop)
     await first.server.start()
     port = first.server.port
     sender = Sender(port)
+    at_end.push_async_callback(sender.stop)
     bodies = events_of([new_id(), new_id()], 500)
     sender.stage(*bodies)
     await wait_until(lambda: sender.acked > 0)
     await first.stop(deadline_s=0)
 
     second = Bridge(rabbitmq_vhost)
+    at_end.push_async_callback(second.stop)
     second.server = type(second.server)(second.publisher, host="127.0.0.1", port=port)
     await second.server.start()
     await all_acked(sender)
 
     assert {delivery.body for delivery in await drained(rabbitmq_vhost, bodies)} == set(bodies)
-    await sender.stop()
-    await second.stop()
 
 
 async def test_memory_alarm_holds_up_the_feed_without_copies(
@@ -185,18 +191,18 @@ async def test_other_streams_and_older_senders_are_refused(bridge: Bridge, sende
         await connect(address, Hello(1, "billing", EPOCH, 0, 0, "old"))
 
 
-async def test_a_broker_that_was_never_there(sender: Sender) -> None:
+async def test_a_broker_that_was_never_there(at_end: AsyncExitStack) -> None:
     nowhere = Bridge("amqp://a:b@127.0.0.1:1/")
+    at_end.push_async_callback(nowhere.stop, deadline_s=0)
     await nowhere.server.start()
     lonely = Sender(nowhere.server.port)
+    at_end.push_async_callback(lonely.stop)
     lonely.stage(*events_of([new_id()], 3))
 
     await wait_until(lambda: nowhere.publisher.trouble)
     assert (lonely.acked, lonely.sessions) == (0, 1)
     with pytest.raises(Unavailable):
         await nowhere.publisher.check()
-    await lonely.stop()
-    await nowhere.stop(deadline_s=0)
 
 
 async def test_its_queue_is_there_before_any_consumer(bridge: Bridge) -> None:
