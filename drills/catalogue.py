@@ -24,6 +24,7 @@ from drills.faults import (
     Services,
     Slow,
     Switchover,
+    Target,
 )
 from drills.limits import Limits
 
@@ -89,6 +90,12 @@ ROLLING = (
     *("mariadb1", "mariadb2", "mariadb3", "proxysql1", "proxysql2", "rabbitmq1", "rabbitmq2", "rabbitmq3"),
     *APPS.names,
     "nginx",
+)
+# One of each kind, in the same order: the one whose restart is felt most.
+ONE_OF_EACH: tuple[Target, ...] = (
+    *(Role("etcd leader"), PRIMARY, Services("haproxy1"), WRITER, Services("proxysql1"), Services("rabbitmq1")),
+    *(Services(replicas.names[0]) for replicas in REPLICAS.values()),
+    Services("nginx"),
 )
 # The feeds: who sends, who receives.
 FEEDS = {
@@ -298,15 +305,27 @@ def _slow(senders: Services, receivers: Services) -> Callable[[random.Random], t
     return stages
 
 
+def _one_by_one(*targets: Target) -> Callable[[random.Random], tuple[Stage, ...]]:
+    return lambda _chance: tuple(Stage((NodeRestarted(target),), settle=True) for target in targets)
+
+
 def _rolling() -> Iterator[Drill]:
-    stages = tuple(Stage((NodeRestarted(Services(name)),), settle=True) for name in ROLLING)
+    limits = Limits(gap_s_max=8, buyer_errors_max=0)  # the primary's stop with its hand-over
     yield Drill(
         "rolling-restart",
         "rolling",
         "everything restarts, one by one, under load",
-        lambda _chance: stages,
-        Limits(gap_s_max=8, buyer_errors_max=0),  # the primary's stop with its hand-over
+        _one_by_one(*map(Services, ROLLING)),
+        limits,
         times=LONG,
+    )
+    yield Drill(
+        "rolling-restart-one-of-each",
+        "rolling",
+        "one node of every kind restarts, one by one, the leaders among them: the same in a third of the time",
+        _one_by_one(*ONE_OF_EACH),
+        limits,
+        ci=True,
     )
 
 
@@ -317,6 +336,7 @@ def _combined() -> Iterator[Drill]:
         "Postgres' primary and Galera's writer are killed at the same moment for 40 s",
         _once(40, NodeKilled(PRIMARY), NodeKilled(WRITER)),
         Limits(gap_s_max=25, buyer_errors_max=0),
+        ci=True,
         times=LONG,
     )
     yield Drill(

@@ -137,9 +137,7 @@ async def test_a_frozen_broker_holds_up_the_feed_and_no_more(
     assert sender.sessions == 1
 
 
-async def test_a_bridge_that_dies_is_replaced_and_nothing_is_lost(
-    rabbitmq_vhost: str, at_end: AsyncExitStack
-) -> None:
+async def test_a_bridge_that_dies_is_replaced_and_nothing_is_lost(rabbitmq_vhost: str, at_end: AsyncExitStack) -> None:
     first = Bridge(rabbitmq_vhost)
     at_end.push_async_callback(first.stop)
     await first.server.start()

@@ -5,8 +5,7 @@ from typing import Any, cast
 
 from bridge.publisher import Publisher
 from ticketflow.feed import Hello
-from ticketflow.runtime.amqp import Broker, Outgoing
-from ticketflow.runtime.amqp_session import Published
+from ticketflow.runtime.amqp import Broker, Outgoing, Published
 from ticketflow.runtime.errors import RuntimeFault, Unavailable
 
 HELLO = Hello(1, "billing", 11, 1, 0, "billing")
