@@ -144,6 +144,8 @@ def decode(body: bytes | bytearray) -> AnyMessage:
         raise RemoteProtocolError(
             Code.FRAME_TOO_LARGE, f"a message of {len(body)} bytes; only events may have more than {SMALL_BYTES_MAX}"
         )
+    if isinstance(message, Events) and message.last_seq > SEQ_MAX:
+        raise RemoteProtocolError(Code.BAD_MESSAGE, f"seq {message.last_seq} is out of bounds")
     if isinstance(message, Hello | Welcome):
         check_nesting(body, NESTING_MAX)
     if isinstance(message, Welcome) and message.ping_interval_ms >= message.idle_timeout_ms:

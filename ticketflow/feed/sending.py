@@ -148,7 +148,8 @@ class SenderProtocol(Protocol):
 
     def _acknowledged(self, seq: int, now: float) -> None:
         # The receiver may know more than this session sent: an earlier one may have been applied after our WELCOME.
-        highest = max(self.hello.last_seq, self.sent or 0, self.acked or 0)
+        framed = 0 if self.sent is None else self.sent - len(self._open)  # what waits for its frame was never sent
+        highest = max(self.hello.last_seq, framed, self.acked or 0)
         if seq > highest:
             raise RemoteProtocolError(Code.BAD_ACK, f"ack of {seq}, but nothing after {highest} was ever sent")
         if self.acked is not None and seq < self.acked:
