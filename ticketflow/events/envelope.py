@@ -14,6 +14,9 @@ from ticketflow.events.kinds import PAYLOADS, Payload
 KIND_CHARS_MAX = 64
 KEY_CHARS_MAX = 64
 CORRELATION_ID_CHARS_MAX = 64
+TRACEPARENT_CHARS_MAX = 64  # version 00 has 55
+VERSION_MAX = 65535  # what carries an event on, such as AMQP's headers, has no room for msgpack's largest integers
+OCCURRED_AT_US_MAX = 253_402_300_799_999_999  # the end of the year 9999: no store and no calendar goes further
 EVENT_BYTES_MAX = 64 * 1024  # so that a frame of 256 KiB always has room for at least three
 
 
@@ -80,8 +83,14 @@ def decode(body: bytes | memoryview) -> Envelope:
     ):
         if not 1 <= len(text) <= most:
             raise BadEvent(f"not an event: `{name}` has {len(text)} characters; 1 to {most} are allowed")
-    if envelope.version < 1:
-        raise BadEvent("not an event: `version` is below 1")
+    if envelope.traceparent is not None and len(envelope.traceparent) > TRACEPARENT_CHARS_MAX:
+        raise BadEvent(f"not an event: `traceparent` has more than {TRACEPARENT_CHARS_MAX} characters")
+    for name, number, low, high in (
+        ("version", envelope.version, 1, VERSION_MAX),
+        ("occurred_at_us", envelope.occurred_at_us, 0, OCCURRED_AT_US_MAX),
+    ):
+        if not low <= number <= high:
+            raise BadEvent(f"not an event: `{name}` is {number}; {low} to {high} are allowed")
     return envelope
 
 

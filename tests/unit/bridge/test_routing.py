@@ -76,3 +76,10 @@ def test_the_body_is_none_of_its_business() -> None:
 
     assert decode(encode(event)) == event
     assert not any(isinstance(value, bytes) for value in route_of(encode(event)).headers.values())
+
+
+def test_numbers_that_amqp_cannot_carry_are_undecodable() -> None:
+    found = route_of(encode(an_event(version=2**63)))
+
+    assert found.routing_key == "undecodable"
+    assert "`version`" in str(found.headers["reason"])

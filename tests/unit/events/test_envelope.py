@@ -94,7 +94,10 @@ def test_an_unknown_kind_has_an_envelope_but_no_payload() -> None:
         ({"id": "17"}, "`id` is no UUIDv7"),
         ({"kind": ""}, "`kind` has 0 characters"),
         ({"key": "k" * 65}, "`key` has 65 characters"),
-        ({"version": 0}, "`version` is below 1"),
+        ({"version": 0}, "`version` is 0"),
+        ({"version": 2**64 - 1}, "`version` is 18446744073709551615"),
+        ({"occurred_at_us": 2**63}, "`occurred_at_us` is 9223372036854775808"),
+        ({"traceparent": "0" * 65}, "`traceparent` has more than 64 characters"),
         ({"occurred_at_us": "noon"}, "occurred_at_us"),
     ],
 )
