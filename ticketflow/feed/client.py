@@ -17,7 +17,15 @@ from ticketflow.feed.errors import (
 from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Ack, Hello, Welcome
-from ticketflow.feed.metrics import ACK_SECONDS, CONNECTS, ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS
+from ticketflow.feed.metrics import (
+    ACK_SECONDS,
+    CONNECTS,
+    ENDED,
+    SESSIONS_OPEN,
+    SESSIONS_OPENED,
+    WINDOW_EVENTS,
+    WINDOW_EVENTS_MAX,
+)
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.rotation import Rotation
 from ticketflow.feed.sending import SenderProtocol
@@ -190,6 +198,7 @@ class SenderSession:
             self.welcome = event
             self._acked_told = event.watermark
             self._link.stream = stream
+            WINDOW_EVENTS_MAX.labels(stream).set(event.window_events)
             SESSIONS_OPENED.labels(Role.SENDER, stream).inc()
             SESSIONS_OPEN.labels(Role.SENDER, stream).inc()
         elif isinstance(event, Ended):

@@ -170,7 +170,7 @@ class Link(asyncio.Protocol):
         self._was_late = not self._was_late and late_s > LATE_S
         if not self._was_late:
             self._handle(self.core.tick(now))
-        self._meter.update(self.core.counts, self.stream)
+        self._meter.update(self.core.counts, self.stream, None if self.core.closed else self.core.window_events_used)
         self._arm()
 
     def _finish(self) -> None:

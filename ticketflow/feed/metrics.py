@@ -18,6 +18,7 @@ EVENTS = Counter(
 )
 REFUSALS = Counter("feed_refusals_total", "REFUSE frames.", ["role", "way", "code"])
 WINDOW_EVENTS = Gauge("feed_window_events_used", "Events sent and not yet acknowledged.", ["role", "stream"])
+WINDOW_EVENTS_MAX = Gauge("feed_window_events_max", "The window in events, as WELCOME gave it.", ["stream"])
 ACK_SECONDS = Histogram(
     "feed_ack_seconds",
     "From sending a frame to its acknowledgement: the oldest frame of each ACK.",
@@ -44,8 +45,8 @@ class SessionMeter:
         self._role = role
         self._told = Counts()
 
-    def update(self, now: Counts, stream: str | None) -> None:
-        """``stream``: None until the session is agreed on."""
+    def update(self, now: Counts, stream: str | None, window_events_used: int | None = None) -> None:
+        """``stream``: None until the session is agreed on. ``window_events_used``: None once it is over."""
         told, role = self._told, self._role
         FRAMES.labels(role, "in").inc(now.frames_in - told.frames_in)
         FRAMES.labels(role, "out").inc(now.frames_out - told.frames_out)
@@ -54,5 +55,7 @@ class SessionMeter:
         if stream is not None:
             EVENTS.labels(role, stream).inc(now.events - told.events)
             told.events = now.events
+            if window_events_used is not None:
+                WINDOW_EVENTS.labels(role, stream).set(window_events_used)
         told.frames_in, told.frames_out = now.frames_in, now.frames_out
         told.bytes_in, told.bytes_out = now.bytes_in, now.bytes_out

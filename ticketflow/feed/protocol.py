@@ -176,6 +176,11 @@ class Protocol:
         return self.state is State.CLOSED
 
     @property
+    def window_events_used(self) -> int:
+        """How many events have passed this end and are not acknowledged."""
+        raise NotImplementedError
+
+    @property
     def _alive(self) -> bool:
         """Whether the two exchange signs of life: from WELCOME on."""
         return self.state is State.STREAMING or self.state is State.FINISHING

@@ -1,11 +1,13 @@
 """What a session leaves in the metrics."""
 
+import asyncio
 from itertools import count
 
 from prometheus_client import REGISTRY
 
 from tests.integration.feed.peers import Recorder, Stranger, at, hello, serving, stranger
-from ticketflow.feed import connect
+from tests.support.waiting import wait_until
+from ticketflow.feed import Limits, connect
 
 numbers = count(1)
 
@@ -36,6 +38,22 @@ async def test_sessions_events_and_refusals_are_counted() -> None:
     assert value("feed_connects_total", stream=stream, outcome="ok") == 1
     assert value("feed_connections_open") == 0
     assert value("feed_refusals_total", role="receiver", way="out", code="bad_message") == refusals + 1
+
+
+async def test_a_window_that_is_full_shows_while_nothing_is_acknowledged() -> None:
+    stream = f"stalled-{next(numbers)}"
+    receiver = Recorder()
+    receiver.open.clear()
+    async with serving(receiver, Limits(window_events=8)) as server:
+        session = await connect(at(server), hello(stream))
+        sending = asyncio.create_task(session.send(1, [b"x"] * 20))
+        for role in ("sender", "receiver"):
+            await wait_until(lambda role=role: value("feed_window_events_used", role=role, stream=stream) == 8)  # type: ignore[misc]
+        assert value("feed_window_events_max", stream=stream) == 8
+        receiver.open.set()
+        await sending
+        await session.close()
+    assert value("feed_window_events_used", role="sender", stream=stream) == 0
 
 
 async def refuse_me(peer: Stranger) -> None:

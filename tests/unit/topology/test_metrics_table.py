@@ -1,0 +1,86 @@
+"""The table of metrics in docs/operations.md: what the code has, and nothing else, and alerts that look at it."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from prometheus_client.metrics import MetricWrapperBase
+
+from tests.unit.topology.promql import names_in
+
+ROOT = Path(__file__).parents[3]
+MODULES = ("ticketflow.delivery.metrics", "ticketflow.feed.metrics", "bridge.metrics", "portal.metrics")
+FROM_ELSEWHERE = {"store_faults_total": {"pool", "kind"}}  # of a package whose other metrics are not about the ring
+PARTS = ("_bucket", "_count", "_sum")
+
+
+class Line(NamedTuple):
+    labels: frozenset[str]
+    alerts: frozenset[str]
+
+
+def table() -> dict[str, Line]:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    (section,) = re.findall(r"^## Metrics of the ring\n(.+?)^## ", text, re.MULTILINE | re.DOTALL)
+    found: dict[str, Line] = {}
+    for row in re.findall(r"^\| `.+\|$", section, re.MULTILINE):
+        names, labels, _says, alerts = (cell.strip() for cell in row.strip("|").split("|"))
+        for name in re.findall(r"`(\w+)`", names):
+            assert name not in found, f"{name} stands there twice"
+            own = frozenset(label.strip() for label in labels.split(",") if label.strip())
+            found[name] = Line(own, frozenset(re.findall(r"`([A-Z]\w+)`", alerts)))
+    return found
+
+
+def registered() -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for module in map(importlib.import_module, MODULES):
+        for value in vars(module).values():
+            if isinstance(value, MetricWrapperBase):
+                name = value._name + ("_total" if value._type == "counter" else "")
+                found[name] = frozenset(value._labelnames)
+    return found | {name: frozenset(labels) for name, labels in FROM_ELSEWHERE.items()}
+
+
+def rules() -> list[dict[str, Any]]:
+    files = sorted((ROOT / "monitoring" / "rules").glob("*.yml"))
+    return [rule for file in files for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+
+
+def looked_at() -> dict[str, set[str]]:
+    """Alert -> the metrics it looks at, through recorded series too."""
+    recorded = {
+        rule["record"]: {selector.metric for selector in names_in(rule["expr"]).selectors}
+        for rule in rules()
+        if "record" in rule
+    }
+    found: dict[str, set[str]] = {}
+    for rule in rules():
+        if "alert" in rule:
+            metrics = {selector.metric for selector in names_in(rule["expr"]).selectors}
+            metrics |= {deeper for metric in metrics for deeper in recorded.get(metric, ())}
+            found[rule["alert"]] = {re.sub(f"({'|'.join(PARTS)})$", "", metric) for metric in metrics}
+    return found
+
+
+TABLE = table()
+ALERTS = looked_at()
+
+
+def test_every_metric_of_the_ring_stands_in_the_table_with_its_labels() -> None:
+    assert {name: line.labels for name, line in TABLE.items()} == registered()
+
+
+@pytest.mark.parametrize("metric", TABLE)
+def test_the_alerts_of_a_metric_exist(metric: str) -> None:
+    assert TABLE[metric].alerts - ALERTS.keys() == set()
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_stands_beside_every_metric_of_the_ring_that_it_looks_at(alert: str) -> None:
+    silent = {metric for metric in ALERTS[alert] & TABLE.keys() if alert not in TABLE[metric].alerts}
+    # RepeatsMany only leaves out what a rewind brought; its own number is that of the repeats.
+    assert silent - ({"delivery_rewinds_total"} if alert == "RepeatsMany" else set()) == set()
