@@ -1,11 +1,12 @@
 # Everything is also `python -m ...`; this file only puts the venv and the steps together.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test status stop logs clean up down drill drill-ci lint lock
+.PHONY: help install run test fuzz status stop logs clean up down drill drill-ci lint lock
 
 PYTHON := .venv/bin/python
 # Tests wait for servers more than they compute: more workers than cores.
 TEST_WORKERS ?= 4
+FUZZ_SECONDS ?= 60
 STACK := $(PYTHON) -m stack
 
 help: ## what there is
@@ -20,6 +21,10 @@ run: install ## start everything, sell 60 seats to 120 buyers, show the walk of 
 
 test: install ## all tests, with the real servers that they need
 	@$(PYTHON) -m pytest -n $(TEST_WORKERS)
+
+fuzz: install ## a minute of coverage-guided fuzzing for each target (FUZZ_SECONDS)
+	@$(PYTHON) -m pip install --quiet --require-hashes --only-binary :all: -r requirements-fuzz.txt
+	@$(PYTHON) -m tests.fuzz run --seconds $(FUZZ_SECONDS)
 
 status: .venv ## each process, each hop's backlog and lag
 	@$(STACK) status

@@ -1,6 +1,7 @@
 """`make lock`: resolves the locks anew from pyproject.toml, with hashes and without any address or path.
 
 requirements.txt is for development and has everything; requirements-run.txt, for images, is the part of it that runs.
+requirements-fuzz.txt is what only `make fuzz` needs.
 """
 
 import re
@@ -14,12 +15,13 @@ from stack.errors import StackError
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.txt"
 RUN_LOCK = ROOT / "requirements-run.txt"
+FUZZ_LOCK = ROOT / "requirements-fuzz.txt"
 # A name, a version, its hashes, why it is here: whatever else a resolver writes would tie the lock to one machine.
 ALLOWED = re.compile(r"(?P<pin>[A-Za-z0-9._-]+==[^\s/:@]+)?( ?\\)?|--hash=sha256:[0-9a-f]{64}( \\)?|#( .*)?")
 ADDRESS = re.compile(r"[a-z+]+://|(^|\s)/")
 
 
-def resolver(*only: str) -> list[str]:
+def resolver(*what: str) -> list[str]:
     """The command of the resolver that is there, with this lock's options. Raises StackError when there is none."""
     beside = Path(sys.executable).parent
     uv = shutil.which("uv", path=str(beside)) or shutil.which("uv")
@@ -27,8 +29,8 @@ def resolver(*only: str) -> list[str]:
         raise StackError(
             f"`uv` is needed to resolve and is not here: `{beside}/pip install uv`, then `make lock` again"
         )
-    options = [*only, "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
-    return [uv, "pip", "compile", "--quiet", *options, "--python-version", "3.11", "pyproject.toml"]
+    options = ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
+    return [uv, "pip", "compile", "--quiet", *options, "--python-version", "3.11", *what]
 
 
 def unwanted(lock: str) -> list[str]:
@@ -38,12 +40,14 @@ def unwanted(lock: str) -> list[str]:
 
 
 def lock() -> None:
-    LOCK.write_text(_resolved("--extra", "dev"))
-    RUN_LOCK.write_text(_resolved("--constraints", LOCK.name))  # the same versions: what is tested is what runs
+    project = "pyproject.toml"
+    LOCK.write_text(_resolved("--extra", "dev", project))
+    RUN_LOCK.write_text(_resolved("--constraints", LOCK.name, project))  # the same versions: what is tested is what runs
+    FUZZ_LOCK.write_text(_resolved("--group", f"{project}:fuzz"))
 
 
-def _resolved(*only: str) -> str:
-    done = subprocess.run(resolver(*only), cwd=ROOT, check=False, text=True, capture_output=True)
+def _resolved(*what: str) -> str:
+    done = subprocess.run(resolver(*what), cwd=ROOT, check=False, text=True, capture_output=True)
     if done.returncode != 0:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
         raise StackError(f"resolving failed: {said[-1]}")
