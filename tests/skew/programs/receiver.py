@@ -13,11 +13,13 @@ from programs.store import opened, until_stopped
 from ticketflow.delivery import Inbox
 from ticketflow.events import Envelope, HoldReleased, kinds, payload_of
 from ticketflow.feed import VERSION, FeedServer
+from ticketflow.runtime import log
 
 Extended: Any = getattr(kinds, "HoldExtended", None)
 
 
 async def main(url: str, stream: str, port: str, name: str) -> None:
+    log.configure("skew", name)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with opened(url) as store:

@@ -15,6 +15,7 @@ from programs.store import Store, opened, until_stopped
 from ticketflow.delivery import Outbox, Relay
 from ticketflow.events import HoldReleased, envelope_for, kinds
 from ticketflow.feed import VERSION, parse_addresses
+from ticketflow.runtime import log
 from ticketflow.runtime.errors import Indefinite, Unavailable
 
 KEYS = 5
@@ -43,6 +44,7 @@ async def produce(store: Store, outbox: Outbox[Any], name: str) -> None:
 
 async def main(url: str, stream: str, addresses: str, *more: str) -> None:
     *quiet, name = more
+    log.configure("skew", name)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with opened(url) as store:
