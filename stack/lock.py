@@ -42,7 +42,7 @@ def unwanted(lock: str) -> list[str]:
 def lock() -> None:
     project = "pyproject.toml"
     LOCK.write_text(_resolved("--extra", "dev", project))
-    RUN_LOCK.write_text(_resolved("--constraints", LOCK.name, project))  # the same versions: what is tested is what runs
+    RUN_LOCK.write_text(_resolved("--constraints", LOCK.name, project))  # the same versions: what runs was tested
     FUZZ_LOCK.write_text(_resolved("--group", f"{project}:fuzz"))
 
 

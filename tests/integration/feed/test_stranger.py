@@ -1,24 +1,13 @@
 """A peer that knows the feed from its document alone: `msgpack` and a socket."""
 
 import asyncio
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.feed.peers import Recorder, Stranger, at, hello, listening, serving, stranger
+from tests.unit.feed.document import listing
 from ticketflow.feed import Limits, connect
-
-DOCUMENT = Path(__file__).parents[3] / "docs" / "feed-protocol.md"
-
-
-def document_sender() -> Any:
-    """`send_all` as it is printed in the document."""
-    (source,) = re.findall(r"```python\n(.+?)\n```", DOCUMENT.read_text(), re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(compile(source, str(DOCUMENT), "exec"), names)
-    return names["send_all"]
 
 
 @pytest.mark.parametrize("window_events", [3, 2048])
@@ -26,7 +15,7 @@ async def test_the_sender_of_the_document_works(window_events: int) -> None:
     receiver = Recorder()
     events = [str(seq).encode() * 1000 for seq in range(1, 301)]
     async with serving(receiver, Limits(window_events=window_events)) as server:
-        acked = await asyncio.to_thread(document_sender(), "127.0.0.1", server.port, "reservation", events)
+        acked = await asyncio.to_thread(listing()["send_all"], "127.0.0.1", server.port, "reservation", events)
     assert acked == 300
     assert receiver.events == dict(enumerate(events, 1))
 

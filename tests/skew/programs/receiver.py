@@ -8,12 +8,12 @@ import signal
 import sys
 from typing import Any
 
-from programs.store import opened, until_stopped
-
 from ticketflow.delivery import Inbox
 from ticketflow.events import Envelope, HoldReleased, kinds, payload_of
 from ticketflow.feed import VERSION, FeedServer
 from ticketflow.runtime import log
+
+from .store import opened, until_stopped
 
 Extended: Any = getattr(kinds, "HoldExtended", None)
 

@@ -10,13 +10,13 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from programs.store import Store, opened, until_stopped
-
 from ticketflow.delivery import Outbox, Relay
 from ticketflow.events import HoldReleased, envelope_for, kinds
 from ticketflow.feed import VERSION, parse_addresses
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import Indefinite, Unavailable
+
+from .store import Store, opened, until_stopped
 
 KEYS = 5
 BATCH = 4
@@ -51,7 +51,7 @@ async def main(url: str, stream: str, addresses: str, *more: str) -> None:
         outbox = Outbox(store.dialect, stream)
         relay = Relay(store.pool, store.dialect, stream=stream, addresses=parse_addresses(addresses), owner=name)
         outbox.wakes(relay.wake)
-        tasks = [asyncio.create_task(relay.run())]
+        tasks: list[asyncio.Task[None]] = [asyncio.create_task(relay.run())]
         if not quiet:
             tasks.append(asyncio.create_task(produce(store, outbox, f"{name}.{time.time_ns()}")))
         print("ready", VERSION, flush=True)

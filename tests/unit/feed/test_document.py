@@ -1,12 +1,12 @@
 """docs/feed-protocol.md says what the code does: its bytes, its limits, its codes."""
 
-import ast
 import re
-from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
 
+from tests.unit.feed.document import EXAMPLES, TEXT
 from ticketflow.feed import EVENT_BYTES_MAX, Code, Limits
 from ticketflow.feed.frames import FrameReader, write_frame
 from ticketflow.feed.limits import (
@@ -19,14 +19,10 @@ from ticketflow.feed.limits import (
 )
 from ticketflow.feed.messages import MESSAGES, decode, encode
 
-TEXT = (Path(__file__).parents[3] / "docs" / "feed-protocol.md").read_text()
-EXAMPLES = re.findall(r"```hex\n# (.+)\n([0-9a-f \n]+)\n```", TEXT)
 
-
-@pytest.mark.parametrize(("notation", "digits"), EXAMPLES)
-def test_each_example_is_what_msgpack_and_we_produce_byte_for_byte(notation: str, digits: str) -> None:
-    wire = bytes.fromhex(digits)
-    body = msgpack.packb(ast.literal_eval(notation))
+@pytest.mark.parametrize(("said", "wire"), EXAMPLES)
+def test_each_example_is_what_msgpack_and_we_produce_byte_for_byte(said: list[Any], wire: bytes) -> None:
+    body = msgpack.packb(said)
     assert wire == len(body).to_bytes(4, "big") + body
     reader = FrameReader(FRAME_BYTES_MAX)
     reader.feed(wire)
@@ -36,7 +32,7 @@ def test_each_example_is_what_msgpack_and_we_produce_byte_for_byte(notation: str
 
 
 def test_there_is_an_example_of_every_message() -> None:
-    shown = {ast.literal_eval(notation)[0] for notation, _ in EXAMPLES}
+    shown = {said[0] for said, _ in EXAMPLES}
     assert shown == {message.__name__.lower() for message in MESSAGES}
 
 
