@@ -33,6 +33,11 @@ ODD_BODIES = (
     b"\x98\xa5hello\x01\xa1r\x01\x01\x01\xa1m\xd4\x01\x00",
     b"\x98\xa5hello\x01\xa1r\x01\x01\x01\xa1m\x81\x90\x80",
     b"\xdd\xff\xff\xff\xff\xa3ack",
+    msgpack.packb(["hello", 1, "r", 1, 1, 1, "m", b"x" * 1020]),
+    msgpack.packb(["hello", 1, "r", 1, 1, 1, "m", "x" * 300, {"a": [1] * 20}, [[]] * 20, -1, 2**40, 1.5, -(2**40)]),
+    msgpack.packb(["welcome", 1, 1, 4, 8, 262144, 6000, 6000, "b"]),
+    msgpack.packb(["welcome", 1, 1, 4, 8, 262144, 2000, 6000, "b", "zone-b", {1: {2: {3: []}}}]),
+    msgpack.packb(["welcome", 1, 1, 4, 8, 262144, 2000, 6000, "b", {1: {2: {3: [[]]}}}]),
 )
 
 
@@ -66,6 +71,7 @@ def programs() -> Iterator[bytes]:
             yield write(start, Step(Op.RAW, 5, data=b"\x00\x00\x00\x09\x92"), Step(Op.TIME, 31), Step(Op.TIME, 31))
             yield write(start, *[Step(Op.TIME, 25)] * 6)
             yield write(start, say(WELCOME, 7))
+            yield write(start, say(EVENT, 6), say(THREE, 5), Step(Op.LINE, 9), say(PONG, 0), say(EVENT, 6))
 
 
 def seeds() -> Iterator[tuple[str, bytes]]:
