@@ -24,7 +24,9 @@ from ticketflow.feed.errors import (
     Refused,
     RemoteProtocolError,
     SessionLost,
+    TlsFailed,
 )
+from ticketflow.feed.identity import Identity, Tls, identity_of, tls_of
 from ticketflow.feed.limits import EVENT_BYTES_MAX, FRAME_BYTES_MAX, VERSION, Limits
 from ticketflow.feed.messages import Hello, Welcome
 from ticketflow.feed.receiving import Position
@@ -46,6 +48,7 @@ __all__ = [
     "FeedError",
     "FeedServer",
     "Hello",
+    "Identity",
     "Limits",
     "LocalProtocolError",
     "Peer",
@@ -59,9 +62,13 @@ __all__ = [
     "Rotation",
     "SenderSession",
     "SessionLost",
+    "Tls",
+    "TlsFailed",
     "Welcome",
     "client_context",
     "connect",
+    "identity_of",
     "parse_addresses",
     "server_context",
+    "tls_of",
 ]

@@ -13,16 +13,27 @@ from ticketflow.feed.errors import (
     PeerSilent,
     Refused,
     SessionLost,
+    TlsFailed,
 )
+from ticketflow.feed.identity import Tls
 from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Ack, Hello, Welcome
-from ticketflow.feed.metrics import ACK_SECONDS, CONNECTS, ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS
+from ticketflow.feed.metrics import (
+    ACK_SECONDS,
+    CONNECTS,
+    ENDED,
+    SESSIONS_OPEN,
+    SESSIONS_OPENED,
+    WINDOW_EVENTS,
+    count_tls_fault,
+)
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.rotation import Rotation
 from ticketflow.feed.sending import SenderProtocol
 from ticketflow.feed.states import Role, State
-from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
+from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, peer_names
+from ticketflow.feed.tls_faults import Found, fault_of, not_allowed
 
 CLOSE_TIMEOUT_S = 2.0  # for the receiver to acknowledge what it has begun, after our GOODBYE
 
@@ -31,7 +42,7 @@ async def connect(
     addresses: Sequence[Address],
     hello: Hello,
     *,
-    ssl: ssl_module.SSLContext | None = None,
+    ssl: ssl_module.SSLContext | Tls | None = None,
     limits: Limits | None = None,
     rotation: Rotation | None = None,
 ) -> "SenderSession":
@@ -39,11 +50,12 @@ async def connect(
 
     ``rotation``, made from the same addresses and kept between calls, remembers which one works. Raises Refused when a
     receiver refused us for a reason that another would give too, else, when no address works, Refused if that was the
-    last answer, or ConnectFailed.
+    last answer, TlsFailed if TLS failed with one of them, or ConnectFailed.
     """
     limits = limits or Limits()
     rotation = rotation or Rotation(addresses)
     failures: list[str] = []
+    distrust: TlsFailed | None = None  # does not pass by itself, so it is told rather than that another is away
     last: FeedError | None = None
     for address in rotation.order():
         session = SenderSession(address, hello, limits, rotation)
@@ -57,12 +69,16 @@ async def connect(
                 raise
             failures.append(f"{address}: {error}")
             last = error
+            if isinstance(error, TlsFailed):
+                distrust = error
         else:
             CONNECTS.labels(hello.stream, "ok").inc()
             rotation.worked(address)
             return session
     if isinstance(last, Refused):
         raise last
+    if distrust is not None:
+        raise TlsFailed(distrust.fault, "; ".join(failures)) from distrust
     raise ConnectFailed("; ".join(failures)) from last
 
 
@@ -80,7 +96,9 @@ class SenderSession:
         self._rotation = rotation
         self._loop = asyncio.get_running_loop()
         self._core = SenderProtocol(hello, limits, self._loop.time())
-        self._link = Link(self._core, self._event, self._wake)
+        self._link = Link(self._core, self._event, self._wake, self._connected)
+        self._allowed: Tls | None = None  # who the receiver may be
+        self._distrust: Found | None = None  # what is wrong with him
         self._waiters: set[asyncio.Future[None]] = set()
         self._acked_told: int | None = None  # what wait_ack gave last
         self._leaving = False
@@ -155,9 +173,12 @@ class SenderSession:
 
     # -- inside
 
-    async def _open(self, ssl: ssl_module.SSLContext | None) -> None:
+    async def _open(self, tls: ssl_module.SSLContext | Tls | None) -> None:
         """Connect and wait for WELCOME."""
         host = self.address.host
+        if isinstance(tls, Tls):
+            self._allowed = tls
+        ssl = tls.identity.client if isinstance(tls, Tls) else tls
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 await self._loop.create_connection(
@@ -174,11 +195,42 @@ class SenderSession:
                 await self._change(None)
         except BaseException as error:
             self._link.abort()
+            if ssl is not None and (found := self._tls_fault(error)) is not None:
+                count_tls_fault(Role.SENDER, found)
+                raise TlsFailed(found.fault, f"TLS failed with the receiver: {found.text}") from error
+            if ssl is not None and type(error) is SessionLost:
+                raise SessionLost(
+                    f"{error}, before WELCOME: perhaps it refused our certificate; see its log"
+                ) from error
             if isinstance(error, TimeoutError):
                 raise ConnectFailed(f"no connection within {self._limits.connect_timeout_s} s") from error
-            if isinstance(error, OSError):  # ssl.SSLError among them
+            if isinstance(error, OSError):
                 raise ConnectFailed(str(error)) from error
             raise
+
+    def _connected(self) -> None:
+        """The connection stands, and HELLO is not written yet: is he who we think he is?"""
+        transport = self._link.transport
+        if self._allowed is None or transport is None:
+            return
+        names = peer_names(transport.get_extra_info("peercert"))
+        if not self._allowed.admits(names):
+            self._distrust = not_allowed(names)
+            self._link.abort()
+
+    def _tls_fault(self, error: BaseException) -> Found | None:
+        """What TLS has against the connection that ``error`` ended; None when it was something else.
+
+        The receiver judges our certificate after we have judged his: his verdict ends a connection that seems to stand,
+        by an alert, or, from others than us, without one.
+        """
+        if self._distrust is not None:
+            return self._distrust
+        if isinstance(error, ssl_module.SSLError):
+            return fault_of(error)
+        if isinstance(error, SessionLost) and isinstance(self._link.lost_by, ssl_module.SSLError):
+            return fault_of(self._link.lost_by)
+        return None
 
     def _event(self, event: Event) -> None:
         stream = self.hello.stream
