@@ -82,7 +82,7 @@ def fault_of(error: BaseException) -> Found:
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _found(Fault.CUT, "it closed the connection in the TLS handshake")
     if isinstance(error, ssl.SSLError):
-        return _of_reason(error.reason or "", str(error))
+        return _of_reason(getattr(error, "reason", None) or "", str(error))
     if isinstance(error, TimeoutError) or "handshake is taking longer" in str(error):
         return _found(Fault.TIMEOUT, "it did not finish the TLS handshake in time")
     if isinstance(error, OSError):
@@ -92,7 +92,10 @@ def fault_of(error: BaseException) -> Found:
 
 def not_allowed(names: tuple[str, ...]) -> Found:
     """The certificate is of our CA and has ``names``, none of which we want at the other end."""
-    return _found(Fault.NOT_ALLOWED, f"its certificate names only {', '.join(shown(names)) or 'nobody'}")
+    return _found(
+        Fault.NOT_ALLOWED,
+        f"it is none of those that we want there; its certificate names {', '.join(shown(names)) or 'nobody'}",
+    )
 
 
 def shown(names: tuple[str, ...]) -> list[str]:
