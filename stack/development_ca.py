@@ -4,6 +4,7 @@ Made at the first `up`, in `.run/tls`; later ones renew what nears its end, and 
 """
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 from stack import credentials
@@ -13,12 +14,12 @@ SERVICES = ("reservation", "billing", "bridge", "portal")  # their roles, of whi
 HOSTS = ("localhost",)  # 127.0.0.1 goes with it
 
 
-def make(into: Path) -> None:
+def make(into: Path, now: datetime | None = None) -> None:
     """Makes what is missing, renews what nears its end. Raises StackError."""
     owner = os.geteuid()  # as whom the services run
     into.mkdir(mode=0o700, exist_ok=True)
     tiers = [Tier(role, owner, tls(role, HOSTS, "feed")) for role in SERVICES]
-    credentials.make(into, tiers=[ca(owner), *tiers])
+    credentials.make(into, now, [ca(owner), *tiers])
 
 
 def tls_settings(tls: Path, role: str) -> dict[str, object]:
