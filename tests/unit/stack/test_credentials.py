@@ -24,6 +24,7 @@ from stack.credentials.table import MOUNTED_AT, TIERS, places
 from stack.errors import StackError
 from ticketflow.events.topology import Topology
 from ticketflow.feed import client_context, server_context
+from ticketflow.feed.identity import Identity
 from ticketflow.feed.tls import peer_names
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.postgres_driver import hosts_of
@@ -318,6 +319,18 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> tu
 def test_each_feed_opens_under_the_names_that_are_dialled(made: Path, sender: str, receiver: str, host: str) -> None:
     seen = shake_hands(client_context(*files(made, sender)), server_context(*files(made, receiver)), host)
     assert f"spiffe://ticketflow/{sender}" in seen
+
+
+def test_a_process_takes_what_a_later_run_renews(tmp_path: Path) -> None:
+    credentials.make(tmp_path, NOW - timedelta(days=380))
+    clock = iter(range(10_000))
+    receiver, sender = (
+        Identity(*files(tmp_path, tier), clock=lambda: next(clock)) for tier in ("billing", "reservation")
+    )
+    before = receiver.ends_at
+    assert main(["credentials", "--into", str(tmp_path)]) == 0
+    assert "spiffe://ticketflow/reservation" in shake_hands(sender.client, receiver.server, "billing-listener1")
+    assert min(receiver.ends_at, sender.ends_at) > before + timedelta(days=379)
 
 
 def test_a_receiver_with_another_name_is_refused(made: Path) -> None:
