@@ -19,21 +19,13 @@ from ticketflow.feed.identity import Tls
 from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Ack, Hello, Welcome
-from ticketflow.feed.metrics import (
-    ACK_SECONDS,
-    CONNECTS,
-    ENDED,
-    SESSIONS_OPEN,
-    SESSIONS_OPENED,
-    WINDOW_EVENTS,
-    count_tls_fault,
-)
+from ticketflow.feed.metrics import ACK_SECONDS, CONNECTS, ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.rotation import Rotation
 from ticketflow.feed.sending import SenderProtocol
 from ticketflow.feed.states import Role, State
-from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, peer_names
-from ticketflow.feed.tls_faults import Found, fault_of, not_allowed
+from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
+from ticketflow.feed.trust import Trust
 
 CLOSE_TIMEOUT_S = 2.0  # for the receiver to acknowledge what it has begun, after our GOODBYE
 
@@ -97,8 +89,7 @@ class SenderSession:
         self._loop = asyncio.get_running_loop()
         self._core = SenderProtocol(hello, limits, self._loop.time())
         self._link = Link(self._core, self._event, self._wake, self._connected)
-        self._allowed: Tls | None = None  # who the receiver may be
-        self._distrust: Found | None = None  # what is wrong with him
+        self._trust: Trust | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._acked_told: int | None = None  # what wait_ack gave last
         self._leaving = False
@@ -176,32 +167,25 @@ class SenderSession:
     async def _open(self, tls: ssl_module.SSLContext | Tls | None) -> None:
         """Connect and wait for WELCOME."""
         host = self.address.host
-        if isinstance(tls, Tls):
-            self._allowed = tls
-        ssl = tls.identity.client if isinstance(tls, Tls) else tls
+        self._trust = trust = Trust(tls)
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 await self._loop.create_connection(
                     lambda: self._link,
                     host,
                     self.address.port,
-                    ssl=ssl,
-                    server_hostname=None if ssl is None else host,
-                    ssl_handshake_timeout=None if ssl is None else HANDSHAKE_TIMEOUT_S,
-                    ssl_shutdown_timeout=None if ssl is None else SHUTDOWN_TIMEOUT_S,
+                    ssl=trust.context,
+                    server_hostname=None if trust.context is None else host,
+                    ssl_handshake_timeout=None if trust.context is None else HANDSHAKE_TIMEOUT_S,
+                    ssl_shutdown_timeout=None if trust.context is None else SHUTDOWN_TIMEOUT_S,
                 )
             while not hasattr(self, "welcome"):
                 self._raise_if_ended()
                 await self._change(None)
         except BaseException as error:
             self._link.abort()
-            if ssl is not None and (found := self._tls_fault(error)) is not None:
-                count_tls_fault(Role.SENDER, found)
-                raise TlsFailed(found.fault, f"TLS failed with the receiver: {found.text}") from error
-            if ssl is not None and type(error) is SessionLost:
-                raise SessionLost(
-                    f"{error}, before WELCOME: perhaps it refused our certificate; see its log"
-                ) from error
+            if (failure := trust.failure(error, self._link.lost_by)) is not None:
+                raise failure from error
             if isinstance(error, TimeoutError):
                 raise ConnectFailed(f"no connection within {self._limits.connect_timeout_s} s") from error
             if isinstance(error, OSError):
@@ -209,28 +193,10 @@ class SenderSession:
             raise
 
     def _connected(self) -> None:
-        """The connection stands, and HELLO is not written yet: is he who we think he is?"""
+        """The connection stands, and HELLO is not written yet."""
         transport = self._link.transport
-        if self._allowed is None or transport is None:
-            return
-        names = peer_names(transport.get_extra_info("peercert"))
-        if not self._allowed.admits(names):
-            self._distrust = not_allowed(names)
+        if self._trust is not None and transport is not None and not self._trust.admits(transport):
             self._link.abort()
-
-    def _tls_fault(self, error: BaseException) -> Found | None:
-        """What TLS has against the connection that ``error`` ended; None when it was something else.
-
-        The receiver judges our certificate after we have judged his: his verdict ends a connection that seems to stand,
-        by an alert, or, from others than us, without one.
-        """
-        if self._distrust is not None:
-            return self._distrust
-        if isinstance(error, ssl_module.SSLError):
-            return fault_of(error)
-        if isinstance(error, SessionLost) and isinstance(self._link.lost_by, ssl_module.SSLError):
-            return fault_of(self._link.lost_by)
-        return None
 
     def _event(self, event: Event) -> None:
         stream = self.hello.stream
