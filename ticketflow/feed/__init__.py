@@ -6,6 +6,8 @@ Laws of this package:
 - ``frames``, ``messages``, ``states``, ``window``, ``protocol``, ``sending``, ``receiving``, ``rotation`` do no I/O and
   know no clock.
 - ``link``, ``client``, ``session``, ``server`` are thin asyncio shells round them.
+- TLS: ``tls`` makes contexts, ``identity`` keeps them up to date, ``trust`` judges the receiver, ``tls_faults`` has the
+  words for what went wrong.
 - Nothing here imports delivery, events or a service.
 """
 

@@ -33,7 +33,7 @@ class Trust:
         The receiver judges our certificate after we have judged his: his verdict ends a connection that seems to stand,
         by an alert, or, from others than us, without one.
         """
-        if self.context is None:
+        if self.context is None or not isinstance(error, Exception):  # a cancellation stays one
             return None
         found = self._found(error, lost_by)
         if found is not None:
