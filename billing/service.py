@@ -1,8 +1,7 @@
 """Wiring of billing's processes: nothing here decides anything."""
 
 import asyncio
-import ssl
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
 from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, Relay, Retention
-from ticketflow.feed import FeedServer, client_context, server_context
+from ticketflow.feed import FeedServer, identity_of, tls_of
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.mariadb import Connection, MariaDBPool
@@ -33,6 +32,7 @@ IN_STREAM, OUT_STREAM = "reservation", "billing"
 IDLE_S = {"capture": 0.25, "void": 0.25, "resolver": 0.5, "recheck-failed": 5.0, "recheck-voided": 5.0}
 PURGE_IDLE_S = 60.0
 WATCH_IDLE_S = 2.0
+TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
 
 
 def run_migrations(settings: DatabaseSettings) -> int:
@@ -70,16 +70,19 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     dialect = MariaDBDialect()
     outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
     changes = Changes(outbox)
+    identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
     relay = Relay(
         pool,
         dialect,
         stream=OUT_STREAM,
         addresses=settings.bridge_feed,
         owner=settings.instance,
-        ssl=_tls(settings, client_context),
+        ssl=tls_of(identity, settings.bridge_feed_tls_allowed),
     )
     outbox.wakes(relay.wake)
     service.run_task("relay", relay.run)
+    if identity is not None:
+        service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
 
     wakes: list[asyncio.Event] = []
     for name, worker in payment_workers(pool, Settlements(pool, changes, provider), outbox).items():
@@ -98,7 +101,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
         Inbox(pool, dialect, stream=IN_STREAM, handlers=handlers(changes), committed=wake_all),
         host=settings.feed_host,
         port=settings.feed_port,
-        ssl=_tls(settings, server_context),
+        ssl=tls_of(identity, settings.feed_tls_allowed),
         name=settings.instance,
         expected_errors=(OSError, TimeoutError, Unavailable, Indefinite),
     )
@@ -147,8 +150,3 @@ class _Worker(Protocol):
 
 def _repeat(service: Service, name: str, worker: _Worker, idle_s: float, wake: asyncio.Event | None = None) -> None:
     service.run_task(name, lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake, backoff_s=STORE_BACKOFF_S))
-
-
-def _tls(settings: ListenerSettings, context: Callable[[Path, Path, Path], ssl.SSLContext]) -> ssl.SSLContext | None:
-    cert, key, ca = settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca
-    return None if cert is None or key is None or ca is None else context(cert, key, ca)

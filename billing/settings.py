@@ -6,6 +6,7 @@ import msgspec
 
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
+from ticketflow.runtime.tls_settings import ROLE, check_tls
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +48,13 @@ class ListenerSettings(DatabaseSettings, frozen=True, kw_only=True):
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
+    feed_tls_allowed: tuple[str, ...] = (ROLE + "reservation",)  # who may feed us
+    bridge_feed_tls_allowed: tuple[str, ...] = (ROLE + "bridge",)  # whom we feed
 
     def __post_init__(self) -> None:
-        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
-        if any(given) and not all(given):
-            raise ValueError("BILLING_FEED_TLS_CERT, _KEY and _CA are set all three or not at all")
+        check_tls(
+            "BILLING",
+            (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca),
+            {"FEED_TLS_ALLOWED": self.feed_tls_allowed, "BRIDGE_FEED_TLS_ALLOWED": self.bridge_feed_tls_allowed},
+            listens_on=self.feed_host,
+        )

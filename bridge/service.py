@@ -1,12 +1,11 @@
 """Wiring of the bridge: feed server -> publisher -> RabbitMQ, and a small HTTP face."""
 
 from functools import partial
-from ssl import SSLContext
 
 from bridge.publisher import Publisher
 from bridge.settings import BridgeSettings
 from ticketflow.events.topology import TOPOLOGY, Topology
-from ticketflow.feed import FeedServer, server_context
+from ticketflow.feed import FeedServer, identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.errors import RuntimeFault
 from ticketflow.runtime.http import HttpServer
@@ -16,17 +15,19 @@ from ticketflow.runtime.worker import loop
 FEED_DRAIN_S = 5.0  # what is not confirmed by then is sent again by the sender
 HTTP_DRAIN_S = 2.0
 KEEP_CONNECTED_S = 5.0
+TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
 
 
 async def serve(service: Service, settings: BridgeSettings, topology: Topology = TOPOLOGY) -> None:
     """Builds the bridge; it listens whether RabbitMQ is there or not."""
     broker = Broker(settings.amqp_url, topology, name=settings.instance)
     publisher = Publisher(broker)
+    identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
     feed = FeedServer(
         publisher,
         host=settings.feed_host,
         port=settings.feed_port,
-        ssl=_tls(settings),
+        ssl=tls_of(identity, settings.feed_tls_allowed),
         name=settings.instance,
         expected_errors=(OSError, TimeoutError, RuntimeFault),
     )
@@ -50,11 +51,7 @@ async def serve(service: Service, settings: BridgeSettings, topology: Topology =
         return 0
 
     service.run_task("keep-connected", lambda: loop("keep-connected", keep_connected, idle_s=KEEP_CONNECTED_S))
+    if identity is not None:
+        service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
     await feed.start()
     service.on_drain(partial(feed.drain, FEED_DRAIN_S), FEED_DRAIN_S + 1)
-
-
-def _tls(settings: BridgeSettings) -> SSLContext | None:
-    if settings.feed_tls_cert is None or settings.feed_tls_key is None or settings.feed_tls_ca is None:
-        return None
-    return server_context(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from ticketflow.runtime.settings import Secret, host_name
+from ticketflow.runtime.tls_settings import ROLE, check_tls
 
 
 class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,10 +17,10 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
+    feed_tls_allowed: tuple[str, ...] = (ROLE + "billing",)  # who may feed us
     instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
 
     def __post_init__(self) -> None:
-        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
-        if any(given) and not all(given):
-            raise ValueError("set all of BRIDGE_FEED_TLS_CERT, BRIDGE_FEED_TLS_KEY and BRIDGE_FEED_TLS_CA, or none")
+        files = self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca
+        check_tls("BRIDGE", files, {"FEED_TLS_ALLOWED": self.feed_tls_allowed}, listens_on=self.feed_host)

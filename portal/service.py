@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from ssl import SSLContext
 
 from portal.api import Api
 from portal.applier import Applier
@@ -11,7 +10,7 @@ from portal.settings import DatabaseSettings, PortalSettings
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
 from ticketflow.delivery import SCHEMA, Deduplicator, Outbox, PostgresDialect, Relay, Retention
 from ticketflow.events.topology import TOPOLOGY
-from ticketflow.feed import client_context
+from ticketflow.feed import identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.migrate import PATIENCE_S
@@ -26,6 +25,7 @@ STREAM_OUT = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 HTTP_DRAIN_S = 5.0
 RETENTION_EVERY_S = 600.0
+TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
 
 
 def migrate(settings: DatabaseSettings) -> int:
@@ -38,13 +38,14 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     pool = PostgresPool(settings.database_dsn, name="portal")
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
+    identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
     relay: Relay[Connection] = Relay(
         pool,
         dialect,
         stream=STREAM_OUT,
         addresses=settings.reservation_feed,
         owner=settings.instance,
-        ssl=_tls(settings),
+        ssl=tls_of(identity, settings.reservation_feed_tls_allowed),
     )
     outbox.wakes(relay.wake)
     broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance)
@@ -68,12 +69,8 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
     service.run_task("consumer", consumer.run)
     service.run_task("relay", relay.run)
+    if identity is not None:
+        service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
     purge = Retention(pool, dialect, streams=[STREAM_OUT]).run_once
     service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S))
     service.run_task("parked", lambda: loop("parked", ParkedCounter(pool).run_once, idle_s=COUNT_EVERY_S))
-
-
-def _tls(settings: PortalSettings) -> SSLContext | None:
-    if settings.feed_tls_cert is None or settings.feed_tls_key is None or settings.feed_tls_ca is None:
-        return None
-    return client_context(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)

@@ -6,6 +6,7 @@ import msgspec
 
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
+from ticketflow.runtime.tls_settings import ROLE, check_tls
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,8 +26,8 @@ class PortalSettings(DatabaseSettings, frozen=True, kw_only=True):
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
+    reservation_feed_tls_allowed: tuple[str, ...] = (ROLE + "reservation",)  # whom we feed
 
     def __post_init__(self) -> None:
-        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
-        if any(given) and not all(given):
-            raise ValueError("set all of PORTAL_FEED_TLS_CERT, PORTAL_FEED_TLS_KEY and PORTAL_FEED_TLS_CA, or none")
+        files = self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca
+        check_tls("PORTAL", files, {"RESERVATION_FEED_TLS_ALLOWED": self.reservation_feed_tls_allowed})

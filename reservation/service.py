@@ -3,7 +3,6 @@
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from ssl import SSLContext
 
 from reservation.api_catalogue import CatalogueApi
 from reservation.api_holds import HoldsApi
@@ -13,7 +12,7 @@ from reservation.store_placing import Placing
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
 from ticketflow.delivery import SCHEMA, Inbox, Outbox, PostgresDialect, Relay, Retention
 from ticketflow.events import SaleSettle
-from ticketflow.feed import FeedServer, client_context, server_context
+from ticketflow.feed import FeedServer, identity_of, tls_of
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
 from ticketflow.runtime.migrate import PATIENCE_S
@@ -31,6 +30,7 @@ BUYERS_CONNECTIONS = 8
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
+TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
 
 
 def migrate(settings: DatabaseSettings) -> int:
@@ -50,14 +50,14 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
-    server_tls, client_tls = _tls(settings)
+    identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
     relay: Relay[Connection] = Relay(
         background,
         dialect,
         stream=STREAM_OUT,
         addresses=settings.billing_feed,
         owner=settings.instance,
-        ssl=client_tls,
+        ssl=tls_of(identity, settings.billing_feed_tls_allowed),
     )
     outbox.wakes(relay.wake)
     settle = HoldStore(background, outbox).settle
@@ -65,7 +65,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         Inbox(background, dialect, stream=STREAM_IN, handlers={SaleSettle.kind: settle}, committed=outbox.notify),
         host=settings.feed_host,
         port=settings.feed_port,
-        ssl=server_tls,
+        ssl=tls_of(identity, settings.feed_tls_allowed),
         name=settings.instance,
         expected_errors=(Unavailable, Indefinite, OSError, TimeoutError),
     )
@@ -89,20 +89,14 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
     retention = Retention(background, dialect, streams=[STREAM_OUT])
     service.run_task("relay", relay.run)
+    if identity is not None:
+        service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
     for name, run_once, idle_s in (
         ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
         ("purger", Purger(background).run_once, PURGE_IDLE_S),
         ("retention", retention.run_once, PURGE_IDLE_S),
     ):
         service.run_task(name, partial(loop, name, run_once, idle_s=idle_s, backoff_s=STORE_BACKOFF_S))
-
-
-def _tls(settings: ReservationSettings) -> tuple[SSLContext | None, SSLContext | None]:
-    """As a receiver, as a sender."""
-    if settings.feed_tls_cert is None or settings.feed_tls_key is None or settings.feed_tls_ca is None:
-        return None, None
-    files = settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca
-    return server_context(*files), client_context(*files)
 
 
 def _version() -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
+from ticketflow.runtime.tls_settings import ROLE, check_tls
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +28,15 @@ class ReservationSettings(DatabaseSettings, frozen=True, kw_only=True):
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
+    feed_tls_allowed: tuple[str, ...] = (ROLE + "portal",)  # who may feed us
+    billing_feed_tls_allowed: tuple[str, ...] = (ROLE + "billing",)  # whom we feed
 
     def __post_init__(self) -> None:
         if not self.hold_token_keys:
             raise ValueError("RESERVATION_HOLD_TOKEN_KEYS needs one key at least")
-        given = [path is not None for path in (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca)]
-        if any(given) and not all(given):
-            raise ValueError(
-                "set RESERVATION_FEED_TLS_CERT, RESERVATION_FEED_TLS_KEY, RESERVATION_FEED_TLS_CA, or none"
-            )
+        check_tls(
+            "RESERVATION",
+            (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca),
+            {"FEED_TLS_ALLOWED": self.feed_tls_allowed, "BILLING_FEED_TLS_ALLOWED": self.billing_feed_tls_allowed},
+            listens_on=self.feed_host,
+        )

@@ -26,6 +26,11 @@ class Places:
         return self.run / "secrets"
 
     @property
+    def tls(self) -> Path:
+        """The development CA, and a folder for each service's key and certificate."""
+        return self.run / "tls"
+
+    @property
     def mariadb(self) -> Path:
         return self.run / "mariadb"
 

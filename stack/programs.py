@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import tools
+from stack.development_ca import tls_settings
 from stack.ports import Ports
 from stack.servers.base import Server
 from stack.settings import ROOT
@@ -58,7 +59,7 @@ class Service:
     migrates: bool = False  # one of each module does
 
 
-def services(ports: Ports, sandbox_state: Path) -> list[Service]:
+def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
     """The table: name, module, arguments, HTTP port, settings, secrets."""
     host = "127.0.0.1"
     admin, tokens = {"ADMIN_KEY": "admin-key"}, {"HOLD_TOKEN_KEYS": "hold-token-key"}
@@ -78,11 +79,14 @@ def services(ports: Ports, sandbox_state: Path) -> list[Service]:
         "PROVIDER_URL": f"http://{host}:{ports.sandbox}",
         **to_bridge,
         **feed(ports.billing_feed),
+        **tls_settings(tls, "billing"),
     }
     billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **admin, **tokens}
     portal = {"DATABASE_DSN": "portal-dsn", **amqp, **admin}
+    serving = to_billing | tls_settings(tls, "reservation")
+    bridging = feed(ports.bridge_feed) | tls_settings(tls, "bridge")
     replicas = [
-        Service(f"reservation-{n}", "reservation", "serve", http, to_billing | feed(port), reservation, port, n == 1)
+        Service(f"reservation-{n}", "reservation", "serve", http, serving | feed(port), reservation, port, n == 1)
         for n, http, port in zip((1, 2), ports.reservation_http, ports.reservation_feed, strict=True)
     ]
     return [
@@ -98,8 +102,16 @@ def services(ports: Ports, sandbox_state: Path) -> list[Service]:
             billing_secrets,
             ports.billing_feed,
         ),
-        Service("bridge", "bridge", "serve", ports.bridge_http, feed(ports.bridge_feed), amqp, ports.bridge_feed),
-        Service("portal", "portal", "serve", ports.portal, to_reservation, portal, migrates=True),
+        Service("bridge", "bridge", "serve", ports.bridge_http, bridging, amqp, ports.bridge_feed),
+        Service(
+            "portal",
+            "portal",
+            "serve",
+            ports.portal,
+            to_reservation | tls_settings(tls, "portal"),
+            portal,
+            migrates=True,
+        ),
     ]
 
 

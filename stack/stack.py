@@ -58,7 +58,7 @@ class Stack:
 
     @property
     def services(self) -> list[Service]:
-        return services(self.ports, self.places.sandbox / "provider.sqlite")
+        return services(self.ports, self.places.sandbox / "provider.sqlite", self.places.tls)
 
     def programs(self) -> list[Program]:
         """Every process, in the order in which they are started."""

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from stack import orphans, ports, settings
+from stack import development_ca, orphans, ports, settings
 from stack.errors import StackError
 from stack.programs import FRONT, SERVERS, SERVICES, Program, Service, service_environment
 from stack.progress import say, step
@@ -86,6 +86,7 @@ def _prepare(stack: Stack) -> None:
         with step(f"preparing {server.name}"):
             server.prepare()
     stack.write_derived_secrets()
+    development_ca.make(stack.places.tls)
 
 
 def _supervise(stack: Stack, programs: list[Program]) -> None:

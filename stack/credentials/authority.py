@@ -53,6 +53,12 @@ def leaf_certificate(
     return _signed(builder, ca_key)
 
 
+def bundle(pem: str) -> list[str]:
+    """The certificates in it, each by itself, in its order."""
+    found = x509.load_pem_x509_certificates(pem.encode())
+    return [each.public_bytes(serialization.Encoding.PEM).decode() for each in found]
+
+
 def ends_at(pem: str) -> datetime:
     return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
 

@@ -1,10 +1,12 @@
 """Makes the credentials that are missing.
 
 Laws:
-- What is there stays, byte for byte; only certificates of our own CA are renewed, for the same key.
+- What is there stays, byte for byte; only certificates of our own CA are renewed, for the same key, and the copies of
+  its own certificate follow it.
 - Nothing random is made anew while something made from it is still there: the two would not fit, and nobody would know.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,14 +17,14 @@ from stack.errors import StackError
 from stack.progress import say
 
 
-def make(into: Path, now: datetime | None = None) -> None:
+def make(into: Path, now: datetime | None = None, tiers: Sequence[Tier] = TIERS) -> None:
     """Fills ``into``; says what it made, and what is not as it should be. Raises StackError."""
     files, now = Files(into), now or datetime.now(UTC)
-    for tier in TIERS:
+    for tier in tiers:
         files.make_folder(tier)
-    with files.alone(TIERS[0]):
-        _refuse_orphans(files)
-        outcomes = [_ensured(files, place, tier, recipe, now) for place, tier, recipe in places()]
+    with files.alone(tiers[0]):
+        _refuse_orphans(files, tiers)
+        outcomes = [_ensured(files, place, tier, recipe, now) for place, tier, recipe in places(tiers)]
     made = outcomes.count("made")
     say(f"credentials: {made} made, {len(outcomes) - made} were there, in {into}")
 
@@ -58,12 +60,12 @@ def _ensure(files: Files, place: str, tier: Tier, recipe: Recipe, now: datetime)
         say(f"credentials: {place} is kept, but {fault.reason}")
         return "kept"
     files.write(place, tier, recipe.make(sources, now))
-    say(f"credentials: {place} is renewed: {fault.reason}; its processes take it at their next start")
+    say(f"credentials: {place} is renewed: {fault.reason}; feeds take it at once, servers at their next start")
     return "renewed"
 
 
-def _refuse_orphans(files: Files) -> None:
-    for place, _tier, recipe in places():
+def _refuse_orphans(files: Files, tiers: Sequence[Tier]) -> None:
+    for place, _tier, recipe in places(tiers):
         for source in recipe.sources:
             if files.exists(place) and not files.exists(source):
                 raise StackError(f"{source} is gone, but {place} was made from it: put it back, or remove {place} too")

@@ -75,7 +75,10 @@ class Derived:
 
 @dataclass(frozen=True)
 class Root:
-    """The CA's own certificate. It is not renewed: all who trust it would have to learn of it first."""
+    """The CA's own certificate. It is not renewed: all who trust it would have to learn of it first.
+
+    Others may stand behind it: CAs that are trusted and issue nothing.
+    """
 
     key: str
 
@@ -91,6 +94,26 @@ class Root:
             return Fault(f"not of {self.key}")
         ends = authority.ends_at(text)
         return Fault(f"the CA ends on {ends:%Y-%m-%d}: make another in time") if _is_near(ends, now) else None
+
+
+@dataclass(frozen=True)
+class CaCopy:
+    """Whom a tier trusts. It follows ``home`` while both have a CA in common: when one takes over from another."""
+
+    home: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.home,)
+
+    def make(self, sources: Sequence[str], _now: datetime) -> str:
+        return sources[0]
+
+    def fault(self, text: str, sources: Sequence[str], _now: datetime) -> Fault | None:
+        if text == sources[0]:
+            return None
+        in_common = set(authority.bundle(text)) & set(authority.bundle(sources[0]))
+        return Fault(f"not the same as {self.home}", renewable=bool(in_common))
 
 
 @dataclass(frozen=True)
@@ -116,8 +139,13 @@ class Certificate:
 
     def fault(self, text: str, sources: Sequence[str], now: datetime) -> Fault | None:
         key, _ca_key, ca = sources
-        if not authority.is_issued_by(text, ca) or not authority.is_of_key(text, key):
+        issuer, *others = authority.bundle(ca)
+        if not authority.is_of_key(text, key) or not any(
+            authority.is_issued_by(text, each) for each in (issuer, *others)
+        ):
             return Fault("not issued by our CA for its key")
+        if not authority.is_issued_by(text, issuer):
+            return Fault("another CA takes over", renewable=True)
         if authority.names(text) != ([*self.dns], [self.uri]):
             return Fault("its names have changed", renewable=True)
         ends = authority.ends_at(text)

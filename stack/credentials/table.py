@@ -3,15 +3,16 @@
 A secret has one home; where others need it too, they have a copy (``same``). Sources stand above what is made of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from stack.credentials.recipes import Certificate, Derived, Password, PrivateKey, Recipe, Root
+from stack.credentials.recipes import CaCopy, Certificate, Derived, Password, PrivateKey, Recipe, Root
 
 # The images make their users with these ids.
 ROOT, APP, POSTGRES, ETCD, HAPROXY, MYSQL, RABBITMQ, PROMETHEUS = 0, 10001, 10002, 10003, 10004, 10005, 10006, 10008
 
 MOUNTED_AT = "/run/credentials"  # in the containers of a tier
+CA_CERTIFICATE = "ca/ca.crt"
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,22 @@ def _replicas(name: str, count: int) -> tuple[str, ...]:
     return tuple(f"{name}{number}" for number in range(1, count + 1))
 
 
-def _tls(tier: str, dns: tuple[str, ...], stem: str = "tls") -> dict[str, Recipe]:
+def tls(tier: str, dns: tuple[str, ...], stem: str = "tls") -> dict[str, Recipe]:
+    """What one end of TLS needs: its key, its certificate, whom it trusts."""
     return {
         f"{stem}.key": PrivateKey(),
         f"{stem}.crt": Certificate(f"{tier}/{stem}.key", tier, dns),
-        "ca.crt": same("ca/ca.crt"),
+        "ca.crt": CaCopy(CA_CERTIFICATE),
     }
+
+
+def ca(uid: int) -> Tier:
+    return Tier("ca", uid, {"ca.key": PrivateKey(), "ca.crt": Root("ca/ca.key")})
 
 
 def _feed(tier: str, *names: str) -> dict[str, Recipe]:
     """A sender checks the host name that it dialled: a service's name, with a number for one replica of it."""
-    return _tls(tier, tuple(host for name in names for host in (*_replicas(name, 2), name)), "feed")
+    return tls(tier, tuple(host for name in names for host in (*_replicas(name, 2), name)), "feed")
 
 
 def _postgres_dsn(user: str, database: str) -> Derived:
@@ -57,7 +63,7 @@ def _amqp_url(user: str) -> Derived:
 
 
 TIERS = (
-    Tier("ca", ROOT, {"ca.key": PrivateKey(), "ca.crt": Root("ca/ca.key")}),
+    ca(ROOT),
     Tier(
         "postgres",
         POSTGRES,
@@ -70,10 +76,10 @@ TIERS = (
             "audit-password": Password(),
             "patroni-password": Password(),
             # HAProxy passes TLS through: clients see the certificate of Postgres under HAProxy's name.
-            **_tls("postgres", (*_replicas("postgres", 3), *_replicas("haproxy", 2), "localhost")),
+            **tls("postgres", (*_replicas("postgres", 3), *_replicas("haproxy", 2), "localhost")),
         },
     ),
-    Tier("etcd", ETCD, _tls("etcd", (*_replicas("etcd", 3), "localhost"))),
+    Tier("etcd", ETCD, tls("etcd", (*_replicas("etcd", 3), "localhost"))),
     Tier(
         "mariadb",
         MYSQL,
@@ -147,15 +153,15 @@ TIERS = (
             "patroni-password": same("postgres/patroni-password"),
             "provider-key": same("provider/provider-key"),
             "admin-key": same("reservation/admin-key"),
-            "ca.crt": same("ca/ca.crt"),
+            "ca.crt": CaCopy(CA_CERTIFICATE),
         },
     ),
     Tier("monitoring", PROMETHEUS, {"grafana-password": Password()}),
 )
 
 
-def places() -> Iterator[tuple[str, Tier, Recipe]]:
+def places(tiers: Iterable[Tier] = TIERS) -> Iterator[tuple[str, Tier, Recipe]]:
     """TIER/FILE, its tier and its recipe, in the table's order."""
-    for tier in TIERS:
+    for tier in tiers:
         for name, recipe in tier.files.items():
             yield f"{tier.name}/{name}", tier, recipe

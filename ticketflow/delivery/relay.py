@@ -33,6 +33,7 @@ from ticketflow.feed import (
     Refused,
     Rotation,
     SenderSession,
+    Tls,
     connect,
 )
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -62,7 +63,7 @@ class Relay(Generic[ConnT]):
         stream: str,
         addresses: Sequence[Address],
         owner: str,
-        ssl: ssl_module.SSLContext | None = None,
+        ssl: ssl_module.SSLContext | Tls | None = None,
         limits: Limits | None = None,
         lease_ttl_s: float = LEASE_TTL_S,
         connect: Callable[..., Awaitable[SenderSession]] = connect,
@@ -207,7 +208,7 @@ class Relay(Generic[ConnT]):
 
     def _note_trouble(self, action: str, fault: Exception, *, error: bool = False) -> None:
         """Logged when it begins or changes its kind, not at every attempt."""
-        kind = f"{action}:{type(fault).__name__}"
+        kind = f"{action}:{fault.kind if isinstance(fault, FeedError) else type(fault).__name__}"
         if kind != self._trouble:
             self._trouble = kind
             (log.error if error else log.warning)(action, stream=self.stream, error=f"{type(fault).__name__}: {fault}")

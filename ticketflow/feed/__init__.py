@@ -6,6 +6,8 @@ Laws of this package:
 - ``frames``, ``messages``, ``states``, ``window``, ``protocol``, ``sending``, ``receiving``, ``rotation`` do no I/O and
   know no clock.
 - ``link``, ``client``, ``session``, ``server`` are thin asyncio shells round them.
+- TLS: ``tls`` makes contexts, ``identity`` keeps them up to date, ``trust`` judges the receiver, ``tls_faults`` has the
+  words for what went wrong.
 - Nothing here imports delivery, events or a service.
 """
 
@@ -24,7 +26,9 @@ from ticketflow.feed.errors import (
     Refused,
     RemoteProtocolError,
     SessionLost,
+    TlsFailed,
 )
+from ticketflow.feed.identity import Identity, Tls, identity_of, tls_of
 from ticketflow.feed.limits import EVENT_BYTES_MAX, FRAME_BYTES_MAX, VERSION, Limits
 from ticketflow.feed.messages import Hello, Welcome
 from ticketflow.feed.receiving import Position
@@ -46,6 +50,7 @@ __all__ = [
     "FeedError",
     "FeedServer",
     "Hello",
+    "Identity",
     "Limits",
     "LocalProtocolError",
     "Peer",
@@ -59,9 +64,13 @@ __all__ = [
     "Rotation",
     "SenderSession",
     "SessionLost",
+    "Tls",
+    "TlsFailed",
     "Welcome",
     "client_context",
     "connect",
+    "identity_of",
     "parse_addresses",
     "server_context",
+    "tls_of",
 ]

@@ -13,7 +13,9 @@ from ticketflow.feed.errors import (
     PeerSilent,
     Refused,
     SessionLost,
+    TlsFailed,
 )
+from ticketflow.feed.identity import Tls
 from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Ack, Hello, Welcome
@@ -31,6 +33,7 @@ from ticketflow.feed.rotation import Rotation
 from ticketflow.feed.sending import SenderProtocol
 from ticketflow.feed.states import Role, State
 from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
+from ticketflow.feed.trust import Trust
 
 CLOSE_TIMEOUT_S = 2.0  # for the receiver to acknowledge what it has begun, after our GOODBYE
 
@@ -39,7 +42,7 @@ async def connect(
     addresses: Sequence[Address],
     hello: Hello,
     *,
-    ssl: ssl_module.SSLContext | None = None,
+    ssl: ssl_module.SSLContext | Tls | None = None,
     limits: Limits | None = None,
     rotation: Rotation | None = None,
 ) -> "SenderSession":
@@ -47,11 +50,12 @@ async def connect(
 
     ``rotation``, made from the same addresses and kept between calls, remembers which one works. Raises Refused when a
     receiver refused us for a reason that another would give too, else, when no address works, Refused if that was the
-    last answer, or ConnectFailed.
+    last answer, TlsFailed if TLS failed with one of them, or ConnectFailed.
     """
     limits = limits or Limits()
     rotation = rotation or Rotation(addresses)
     failures: list[str] = []
+    distrust: TlsFailed | None = None  # does not pass by itself, so it is told rather than that another is away
     last: FeedError | None = None
     for address in rotation.order():
         session = SenderSession(address, hello, limits, rotation)
@@ -65,12 +69,16 @@ async def connect(
                 raise
             failures.append(f"{address}: {error}")
             last = error
+            if isinstance(error, TlsFailed):
+                distrust = error
         else:
             CONNECTS.labels(hello.stream, "ok").inc()
             rotation.worked(address)
             return session
     if isinstance(last, Refused):
         raise last
+    if distrust is not None:
+        raise TlsFailed(distrust.fault, "; ".join(failures)) from distrust
     raise ConnectFailed("; ".join(failures)) from last
 
 
@@ -88,7 +96,8 @@ class SenderSession:
         self._rotation = rotation
         self._loop = asyncio.get_running_loop()
         self._core = SenderProtocol(hello, limits, self._loop.time())
-        self._link = Link(self._core, self._event, self._wake)
+        self._link = Link(self._core, self._event, self._wake, self._connected)
+        self._trust: Trust | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._acked_told: int | None = None  # what wait_ack gave last
         self._leaving = False
@@ -163,30 +172,39 @@ class SenderSession:
 
     # -- inside
 
-    async def _open(self, ssl: ssl_module.SSLContext | None) -> None:
+    async def _open(self, tls: ssl_module.SSLContext | Tls | None) -> None:
         """Connect and wait for WELCOME."""
         host = self.address.host
+        self._trust = trust = Trust(tls)
         try:
             async with asyncio.timeout(self._limits.connect_timeout_s):
                 await self._loop.create_connection(
                     lambda: self._link,
                     host,
                     self.address.port,
-                    ssl=ssl,
-                    server_hostname=None if ssl is None else host,
-                    ssl_handshake_timeout=None if ssl is None else HANDSHAKE_TIMEOUT_S,
-                    ssl_shutdown_timeout=None if ssl is None else SHUTDOWN_TIMEOUT_S,
+                    ssl=trust.context,
+                    server_hostname=None if trust.context is None else host,
+                    ssl_handshake_timeout=None if trust.context is None else HANDSHAKE_TIMEOUT_S,
+                    ssl_shutdown_timeout=None if trust.context is None else SHUTDOWN_TIMEOUT_S,
                 )
             while not hasattr(self, "welcome"):
                 self._raise_if_ended()
                 await self._change(None)
         except BaseException as error:
             self._link.abort()
+            if (failure := trust.failure(error, self._link.lost_by)) is not None:
+                raise failure from error
             if isinstance(error, TimeoutError):
                 raise ConnectFailed(f"no connection within {self._limits.connect_timeout_s} s") from error
-            if isinstance(error, OSError):  # ssl.SSLError among them
+            if isinstance(error, OSError):
                 raise ConnectFailed(str(error)) from error
             raise
+
+    def _connected(self) -> None:
+        """The connection stands, and HELLO is not written yet."""
+        transport = self._link.transport
+        if self._trust is not None and transport is not None and not self._trust.admits(transport):
+            self._link.abort()
 
     def _event(self, event: Event) -> None:
         stream = self.hello.stream

@@ -4,6 +4,7 @@
     ├── LocalProtocolError      our own caller broke the rules: a bug on this side; the message was not sent
     ├── SessionLost             the session is over; what is not acknowledged may or may not have been applied
     │   ├── ConnectFailed       no address gave a connection; nothing was sent
+    │   │   └── TlsFailed       and with one of them the two did not agree on who they are
     │   ├── PeerSilent          nothing was heard for the idle time-out, or no answer came to HELLO
     │   ├── PeerLeft            the peer said GOODBYE
     │   └── RemoteProtocolError the peer broke the rules; it was sent REFUSE with `code`
@@ -53,6 +54,11 @@ ELSEWHERE = frozenset(
 class FeedError(Exception):
     """Base of every error of the feed."""
 
+    @property
+    def kind(self) -> str:
+        """What it is, more precisely than its type: who logs only changes compares this."""
+        return type(self).__name__
+
 
 class LocalProtocolError(FeedError):
     """Our own caller asked for something that the protocol forbids; that message was not sent."""
@@ -64,6 +70,18 @@ class SessionLost(FeedError):
 
 class ConnectFailed(SessionLost):
     """No address gave a connection. The message names each address and its error."""
+
+
+class TlsFailed(ConnectFailed):
+    """TLS was refused, by us or by the receiver. ``fault`` is one of tls_faults.Fault."""
+
+    def __init__(self, fault: str, text: str) -> None:
+        super().__init__(text)
+        self.fault = fault
+
+    @property
+    def kind(self) -> str:
+        return f"{type(self).__name__}:{self.fault}"
 
 
 class PeerSilent(SessionLost):
@@ -94,6 +112,10 @@ class Refused(FeedError):
         self.code = code
         self.reason = reason
         self.retry_after_s = retry_after_s
+
+    @property
+    def kind(self) -> str:
+        return f"{type(self).__name__}:{self.code}"
 
 
 class Refusal(FeedError):

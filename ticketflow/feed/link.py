@@ -38,6 +38,7 @@ class Link(asyncio.Protocol):
         self.writable = asyncio.Event()
         self.gone = asyncio.Event()  # the transport is closed, nothing is left of this connection
         self.on_gone: Callable[[], None] = lambda: None
+        self.lost_by: Exception | None = None  # what took the connection, where it was not a plain end
         self.stream: str | None = None  # the label of metrics, once the session is agreed on
         self._on_event = on_event
         self._on_wake = on_wake
@@ -85,6 +86,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._finishing = True
+        self.lost_by = exc
         self._handle(self.core.eof())
         for timer in (self._timer, self._closer):
             if timer is not None:

@@ -9,16 +9,23 @@ import asyncio
 import socket
 import ssl as ssl_module
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
+from ticketflow.feed.identity import Tls
+from ticketflow.feed.metrics import count_tls_fault
+from ticketflow.feed.states import Role
+from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, last_words
+from ticketflow.feed.tls_faults import fault_of
 
 log = structlog.get_logger("ticketflow.feed")
 
 BACKLOG = 128
 ACCEPT_PAUSE_S = 0.1  # when the process has no file descriptor left
+ALERT_LINGER_S = 0.5  # for a sender to read why its handshake failed
+ALERT_READ_BYTES = 4096
 
 
 class Listener:
@@ -29,7 +36,7 @@ class Listener:
 
     def __init__(
         self,
-        ssl: ssl_module.SSLContext | None,
+        ssl: ssl_module.SSLContext | Tls | None,
         admit: Callable[[str], asyncio.Protocol | None],
         over: Callable[[asyncio.Protocol], None],
     ) -> None:
@@ -82,7 +89,7 @@ class Listener:
                 self._pause(listening)
                 return
             accepted.setblocking(False)
-            self._admitted(accepted, address[0])
+            self._admitted(accepted, address)
 
     def _pause(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -94,8 +101,8 @@ class Listener:
 
         loop.call_later(ACCEPT_PAUSE_S, go_on)
 
-    def _admitted(self, accepted: socket.socket, host: str) -> None:
-        protocol = self._admit(host)
+    def _admitted(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
+        protocol = self._admit(address[0])
         if protocol is None:
             accepted.close()
             return
@@ -106,24 +113,58 @@ class Listener:
                 accepted.close()
                 self._over(protocol)
 
-        task = asyncio.create_task(self._open(accepted, host, protocol))
+        task = asyncio.create_task(self._open(accepted, address, protocol))
         self._tasks.add(task)
         task.add_done_callback(opened)
 
-    async def _open(self, accepted: socket.socket, host: str, protocol: asyncio.Protocol) -> None:
+    async def _open(self, accepted: socket.socket, address: tuple[Any, ...], protocol: asyncio.Protocol) -> None:
         """Hand the connection to asyncio; with TLS, shake hands first."""
+        ssl = self._ssl.identity.server if isinstance(self._ssl, Tls) else self._ssl
+        # asyncio closes its own at once when the handshake fails; ours keeps the connection until the sender knows why.
+        ours = None if ssl is None else _second(accepted)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
                 accepted,
-                ssl=self._ssl,
-                ssl_handshake_timeout=None if self._ssl is None else HANDSHAKE_TIMEOUT_S,
-                ssl_shutdown_timeout=None if self._ssl is None else SHUTDOWN_TIMEOUT_S,
+                ssl=ssl,
+                ssl_handshake_timeout=None if ssl is None else HANDSHAKE_TIMEOUT_S,
+                ssl_shutdown_timeout=None if ssl is None else SHUTDOWN_TIMEOUT_S,
             )
         except OSError as error:  # ssl.SSLError and TimeoutError among them
-            log.info("feed_handshake_failed", peer=host, error=type(error).__name__, detail=str(error))
             accepted.close()
+            if ssl is not None:
+                _tell(error, f"{address[0]}:{address[1]}")
+            if ours is not None:
+                await _say(ours, last_words(error))
             self._over(protocol)
+        finally:
+            if ours is not None:
+                ours.close()
+
+
+def _second(accepted: socket.socket) -> socket.socket | None:
+    try:
+        return accepted.dup()
+    except OSError:  # no file descriptor left: then without a word
+        return None
+
+
+def _tell(error: OSError, peer: str) -> None:
+    found = fault_of(error)
+    count_tls_fault(Role.RECEIVER, found)
+    log.warning("feed_tls_refused", peer=peer, reason=found.fault, by_peer=found.by_peer, detail=found.text)
+
+
+async def _say(connection: socket.socket, words: bytes) -> None:
+    """Send an alert and give the sender a moment to read it: closing with input unread would take it from him."""
+    loop = asyncio.get_running_loop()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(ALERT_LINGER_S):
+            if words:
+                await loop.sock_sendall(connection, words)
+            connection.shutdown(socket.SHUT_WR)
+            while words and await loop.sock_recv(connection, ALERT_READ_BYTES):
+                pass
 
 
 def _listening(family: int, address: tuple[Any, ...]) -> socket.socket:

@@ -5,6 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from ticketflow.feed.errors import Code
 from ticketflow.feed.protocol import Counts
 from ticketflow.feed.states import Role
+from ticketflow.feed.tls_faults import Found
 
 CONNECTS = Counter("feed_connects_total", "Attempts of a sender to open a session.", ["stream", "outcome"])
 SESSIONS_OPENED = Counter("feed_sessions_total", "Sessions that reached WELCOME.", ["role", "stream"])
@@ -32,10 +33,27 @@ APPLY_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 
+TLS_FAULTS = Counter(
+    "feed_tls_faults_total",
+    "TLS handshakes that failed. by: who found the fault, `us` or the `peer`.",
+    ["role", "reason", "by"],
+)
+TLS_ENDS = Gauge(
+    "feed_tls_ends_timestamp_seconds", "When our certificate ends, and the CA that issued it: Unix time.", ["what"]
+)
+TLS_FILES_BAD = Gauge("feed_tls_files_bad", "1 while the TLS files cannot be used, and older ones are.")
+TLS_LOADS = Counter(
+    "feed_tls_loads_total", "TLS files that were read, at the start and when they changed.", ["outcome"]
+)
+
 
 def count_refusal(role: Role, way: str, code: str) -> None:
     """Count one REFUSE; codes of newer peers share one label, so that a peer cannot invent labels."""
     REFUSALS.labels(role, way, code if code in set(Code) else "other").inc()
+
+
+def count_tls_fault(role: Role, found: Found) -> None:
+    TLS_FAULTS.labels(role, found.fault, "peer" if found.by_peer else "us").inc()
 
 
 class SessionMeter:

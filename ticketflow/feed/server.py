@@ -8,11 +8,14 @@ from collections.abc import Collection
 import structlog
 
 from ticketflow.feed.errors import Code
+from ticketflow.feed.identity import Tls
 from ticketflow.feed.limits import NAME_CHARS_MAX, Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.listener import Listener
-from ticketflow.feed.metrics import CONNECTIONS_OPEN
+from ticketflow.feed.metrics import CONNECTIONS_OPEN, count_tls_fault
 from ticketflow.feed.session import Receiver, ReceiverSession
+from ticketflow.feed.states import Role
+from ticketflow.feed.tls_faults import not_allowed, shown
 
 log = structlog.get_logger("ticketflow.feed")
 
@@ -23,7 +26,8 @@ HANG_UP_FACTOR = 2  # refusing politely keeps a connection for the linger time; 
 class FeedServer:
     """Listens for senders and hands their events to ``receiver``.
 
-    ``allowed_names``: with TLS, a sender must have one of these names in its certificate, else `not_allowed`.
+    ``allowed_names``: with TLS, a sender must have one of these names in its certificate, else `not_allowed`; a ``Tls``
+    brings its own.
     ``expected_errors``: failures of the receiver that pass by themselves (a store that is down): logged without a
     traceback, refused as `unavailable`. All others are bugs, refused as `internal`.
     """
@@ -35,7 +39,7 @@ class FeedServer:
         host: str,
         port: int,
         limits: Limits | None = None,
-        ssl: ssl_module.SSLContext | None = None,
+        ssl: ssl_module.SSLContext | Tls | None = None,
         name: str = "receiver",
         allowed_names: Collection[str] | None = None,
         expected_errors: tuple[type[BaseException], ...] = (OSError, TimeoutError),
@@ -49,6 +53,8 @@ class FeedServer:
         self._host = host
         self._port = port
         self._tls = ssl is not None
+        if isinstance(ssl, Tls):
+            allowed_names = ssl.allowed if allowed_names is None else allowed_names
         self._allowed_names = None if allowed_names is None else frozenset(allowed_names)
         self._listener = Listener(ssl, self._admit, self._over)
         self._sessions: set[ReceiverSession] = set()  # whose connection stands
@@ -131,7 +137,18 @@ class FeedServer:
         elif len(self._sessions) > limits.connections_max or self._per_host[host] > limits.connections_per_peer_max:
             session.refuse(Code.TOO_MANY_SESSIONS, "too many connections", BUSY_RETRY_S)
         elif self._allowed_names is not None and not self._allowed_names.intersection(session.peer.names):
-            session.refuse(Code.NOT_ALLOWED, "no name of your certificate is on the list")
+            found = not_allowed(session.peer.names)
+            count_tls_fault(Role.RECEIVER, found)
+            log.warning(
+                "feed_tls_refused",
+                peer=str(session.peer),
+                reason=found.fault,
+                detail="no name of its certificate is on the list",
+                names=shown(session.peer.names),
+                allowed=sorted(self._allowed_names),
+            )
+            names = ", ".join(shown(session.peer.names)) or "none"
+            session.refuse(Code.NOT_ALLOWED, f"no name of your certificate is on the list; it has {names}")
 
     def enter(self, session: ReceiverSession, stream: str) -> bool:
         """Make ``session`` the live one of its stream and refuse the one before; False when a newer one is live."""

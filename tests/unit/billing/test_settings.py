@@ -32,7 +32,7 @@ def test_the_first_token_key_signs_and_secrets_are_not_shown() -> None:
 
 
 def test_half_a_tls_setting_is_refused() -> None:
-    with pytest.raises(SettingsError, match="all three or not at all"):
+    with pytest.raises(SettingsError, match="BILLING_FEED_TLS_CA, or none of them"):
         load(ListenerSettings, "BILLING", LISTENER | {"BILLING_FEED_TLS_CERT": "/cert"})
 
 

@@ -24,6 +24,7 @@ from stack.credentials.table import MOUNTED_AT, TIERS, places
 from stack.errors import StackError
 from ticketflow.events.topology import Topology
 from ticketflow.feed import client_context, server_context
+from ticketflow.feed.identity import Identity
 from ticketflow.feed.tls import peer_names
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.postgres_driver import hosts_of
@@ -235,6 +236,44 @@ def test_a_ca_that_ends_soon_is_kept_and_said(into: Path, capsys: pytest.Capture
     assert "ca/ca.crt is kept, but the CA ends on" in capsys.readouterr().out
 
 
+def test_another_ca_takes_over_in_three_steps(into: Path) -> None:
+    """In each step all that run, with the files of the step before, and all that were restarted can talk."""
+    leaf = Certificate("bridge/feed.key", "bridge", ("bridge1",))
+    old_ca, new_key = (into / "ca/ca.crt").read_text(), authority.private_key()
+    new_ca = authority.root_certificate(new_key, NOW)
+    before = everything(into)
+
+    replace(into / "ca/ca.crt", old_ca + new_ca)
+    credentials.make(into)
+    trusting_both = everything(into)
+    assert {place for place in before if before[place] != trusting_both[place]} == {
+        place for place in before if place.endswith("ca.crt")
+    }
+    assert trusting_both["bridge/ca.crt"] == old_ca + new_ca
+
+    replace(into / "ca/ca.key", new_key)
+    replace(into / "ca/ca.crt", new_ca + old_ca)
+    credentials.make(into)
+    moved = everything(into)
+    for place, _tier, recipe in places():
+        if isinstance(recipe, Certificate):
+            assert authority.is_issued_by(moved[place], new_ca), place
+            assert authority.is_of_key(moved[place], before[recipe.key]), "the key stays"
+
+    replace(into / "ca/ca.crt", new_ca)
+    credentials.make(into)
+    assert everything(into) == moved | {place: new_ca for place in moved if place.endswith("ca.crt")}
+    assert leaf.fault(moved["bridge/feed.crt"], [moved["bridge/feed.key"], new_key, old_ca], NOW) is not None
+
+
+def test_a_ca_of_somebody_else_in_a_tier_is_kept(into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = authority.root_certificate(authority.private_key(), NOW)
+    replace(into / "portal/ca.crt", theirs)
+    credentials.make(into)
+    assert (into / "portal/ca.crt").read_text() == theirs
+    assert "portal/ca.crt is kept, but not the same as ca/ca.crt" in capsys.readouterr().out
+
+
 def test_a_spoilt_certificate_is_named(into: Path) -> None:
     replace(into / "etcd/tls.crt", "-----BEGIN CERTIFICATE-----\n")
     with pytest.raises(StackError, match=r"etcd/tls\.crt or .* cannot be used"):
@@ -280,6 +319,18 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> tu
 def test_each_feed_opens_under_the_names_that_are_dialled(made: Path, sender: str, receiver: str, host: str) -> None:
     seen = shake_hands(client_context(*files(made, sender)), server_context(*files(made, receiver)), host)
     assert f"spiffe://ticketflow/{sender}" in seen
+
+
+def test_a_process_takes_what_a_later_run_renews(tmp_path: Path) -> None:
+    credentials.make(tmp_path, NOW - timedelta(days=380))
+    clock = iter(range(10_000))
+    receiver, sender = (
+        Identity(*files(tmp_path, tier), clock=lambda: next(clock)) for tier in ("billing", "reservation")
+    )
+    before = receiver.ends_at
+    assert main(["credentials", "--into", str(tmp_path)]) == 0
+    assert "spiffe://ticketflow/reservation" in shake_hands(sender.client, receiver.server, "billing-listener1")
+    assert min(receiver.ends_at, sender.ends_at) > before + timedelta(days=379)
 
 
 def test_a_receiver_with_another_name_is_refused(made: Path) -> None:
