@@ -185,6 +185,8 @@ def _tame(value: Any) -> Any:
         return {key if isinstance(key, str) else repr(key): _tame(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_tame(inner) for inner in value]
+    if isinstance(value, msgspec.msgpack.Ext):
+        return f"Ext({value.code}, {value.data!r})"
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 
