@@ -50,6 +50,7 @@ class MariaDBParking:
             )
 
     async def list_parked(self, conn: Connection, wanted: Wanted) -> list[ParkedEvent]:
+        stream = None if wanted.stream is None else _ascii(wanted.stream)
         rows = await fetch(
             conn,
             f"""
@@ -66,8 +67,8 @@ class MariaDBParking:
             WHERE (%s OR place = 1) AND (%s IS NULL OR reason = %s) ORDER BY p.position LIMIT %s
             """,  # noqa: S608 - constants
             (
-                wanted.stream,
-                wanted.stream,
+                stream,
+                stream,
                 wanted.key,
                 wanted.key,
                 wanted.every,
@@ -85,7 +86,7 @@ class MariaDBParking:
             {_ONE} WHERE CAST(position AS CHAR) = %s OR event_id = %s OR (event_key = %s AND %s <> '')
             ORDER BY CAST(position AS CHAR) = %s DESC, COALESCE(event_id = %s, 0) DESC, p.position LIMIT 1
             """,
-            (target,) * 6,
+            (target, _ascii(target), target, target, target, _ascii(target)),
         )
         return _event(rows[0]) if rows else None
 
@@ -131,6 +132,11 @@ class MariaDBParking:
             """,
         )
         return [ParkedCount(stream, reason, int(events), float(age_s)) for stream, reason, events, age_s in rows]
+
+
+def _ascii(text: str) -> str:
+    """What a column of ascii can be compared with: anything else would be an error (1267), not a difference."""
+    return text if text.isascii() else "?"
 
 
 def _event(row: tuple[Any, ...]) -> ParkedEvent:
