@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -200,6 +201,22 @@ async def test_a_statement_that_the_store_rejects_is_the_events_own_failure(stor
         await store.run(conn, "INSERT INTO effects (n, note) VALUES (%s, '')", 1)
 
     scene.handle = wrong  # type: ignore[method-assign]
+    assert await scene.rehearse("k") == [("k-1", "failed")]
+    assert await scene.requeue("k") == [("k-1", "failed")]
+    assert await store.parked() == [(1, "failed"), (2, "behind")]
+
+
+async def test_a_handler_that_swallows_the_stores_error_has_failed(store: Store) -> None:
+    if store.name == "mariadb":
+        pytest.skip("a failed statement does not spoil its transaction there")
+    scene = await Scene.opened(store, "k-1")
+    await scene.receive(*events("k", 2))
+
+    async def careless(conn: Any, _envelope: Envelope) -> None:
+        with suppress(Exception):
+            await store.run(conn, "INSERT INTO nowhere VALUES (1)")
+
+    scene.handle = careless  # type: ignore[method-assign,assignment]
     assert await scene.rehearse("k") == [("k-1", "failed")]
     assert await scene.requeue("k") == [("k-1", "failed")]
     assert await store.parked() == [(1, "failed"), (2, "behind")]

@@ -163,11 +163,11 @@ class Parking(Generic[ConnT]):
         try:
             with bind_correlation(envelope.correlation_id, envelope.traceparent):
                 await handler(conn, envelope)
+            return await self._gone(conn, event, "applied")  # refused when the handler spoilt the transaction
         except Exception as error:
             if isinstance(error, RuntimeFault) or self._dialect.is_store_fault(error):
                 raise
             raise _Failed(error) from error
-        return await self._gone(conn, event, "applied")
 
     async def _gone(self, conn: ConnT, event: ParkedEvent, result: Result) -> Outcome:
         await self._dialect.unpark(conn, event.id)

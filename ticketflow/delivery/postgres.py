@@ -63,6 +63,8 @@ class PostgresDialect(PostgresOutbox, PostgresInbox, PostgresParking):
             await asyncio.gather(task, return_exceptions=True)
 
     def is_store_fault(self, error: Exception) -> bool:
+        if isinstance(error, asyncpg.InFailedSQLTransactionError):
+            return False  # a statement before it failed, and whoever sent that swallowed the error
         if isinstance(error, asyncpg.PostgresError):
             return str(error.sqlstate or "XX")[:2] in _STORE_FAULT_CLASSES
         return isinstance(error, asyncpg.InterfaceError | OSError)
