@@ -125,8 +125,10 @@ class PortalParking:
             try:
                 outcome = await self._apply(conn, event)
             except Exception as error:
-                if isinstance(error, RuntimeFault | _Failed) or self._dialect.is_store_fault(error):
+                if isinstance(error, RuntimeFault | _Failed):
                     raise
+                if self._dialect.is_store_fault(error):
+                    raise Unavailable(f"{type(error).__name__}: {error}") from error
                 raise _Failed(after_failure(event, error)) from error
             if actor is None:
                 raise _Rehearsed(outcome)

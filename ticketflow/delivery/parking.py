@@ -165,8 +165,10 @@ class Parking(Generic[ConnT]):
                 await handler(conn, envelope)
             return await self._gone(conn, event, "applied")  # refused when the handler spoilt the transaction
         except Exception as error:
-            if isinstance(error, RuntimeFault) or self._dialect.is_store_fault(error):
+            if isinstance(error, RuntimeFault):
                 raise
+            if self._dialect.is_store_fault(error):
+                raise Unavailable(f"{type(error).__name__}: {error}") from error
             raise _Failed(error) from error
 
     async def _gone(self, conn: ConnT, event: ParkedEvent, result: Result) -> Outcome:
