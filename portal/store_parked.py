@@ -8,7 +8,7 @@ from ticketflow.runtime.postgres import Connection
 # The id is the beginning of the body's hash: 48 bits, of a table that holds a handful.
 _ID = "left(encode(body_sha256, 'hex'), 12)"
 _COLUMNS = f"""
-    {_ID} AS id, event_id::text, event_key, kind, reason, detail, attempts,
+    {_ID} AS id, event_id::text, event_key AS key, kind, reason, detail, attempts,
     CASE WHEN headers ->> 'epoch' ~ '^[0-9]{{1,18}}$' THEN (headers ->> 'epoch')::bigint END AS epoch,
     CASE WHEN headers ->> 'seq' ~ '^[0-9]{{1,18}}$' THEN (headers ->> 'seq')::bigint END AS seq,
     extract(epoch FROM clock_timestamp() - parked_at)::float8 AS age_s"""
