@@ -11,6 +11,7 @@ from pathlib import Path
 from stack import credentials, seed, settings, status, up
 from stack.demo import sale
 from stack.errors import StackError
+from stack.programs import service_environment
 from stack.progress import say, step
 from stack.stack import Stack
 
@@ -93,6 +94,18 @@ def _kill(stack: Stack, options: argparse.Namespace) -> int:
     return 0
 
 
+def _run(stack: Stack, options: argparse.Namespace) -> int:
+    """The exit code is the command's own."""
+    _must_run(stack)
+    service = next((one for one in stack.services if options.service in (one.name, one.module)), None)
+    if service is None:
+        modules = sorted({one.module for one in stack.services})
+        raise StackError(f"there is no service {options.service}: {', '.join(modules)}")
+    command = [sys.executable, "-m", service.module, *options.arguments]
+    environment = service_environment(service, stack.places.secrets)
+    return subprocess.run(command, cwd=settings.ROOT, env=environment, check=False).returncode
+
+
 def _credentials(_stack: Stack, options: argparse.Namespace) -> int:
     if options.show:
         say(credentials.show(options.into, options.show))
@@ -137,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
     command("restart", _restart, "stop and start one process").add_argument("name")
     command("kill", _kill, "SIGKILL one process, to see it come back").add_argument("name")
+    ran = command("run", _run, "a command of a service, with its settings: run billing parked list")
+    ran.add_argument("service", metavar="SERVICE")
+    ran.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
     made = command("credentials", _credentials, "make the passwords, keys and certificates of a cluster")
     made.add_argument("--into", type=Path, required=True, metavar="DIR", help="a folder for each tier is made there")
     made.add_argument("--show", metavar="TIER/FILE", help="print one that is there")

@@ -109,5 +109,6 @@ SAME_ON_ALL_NODES = {
         "delivery_inbox": "event_id, seq",
         "delivery_inbox_stream": "stream, epoch, watermark",
         "delivery_parked": "position, stream, seq",
+        "delivery_audit": "id, action, subject",
     }.items()
 }

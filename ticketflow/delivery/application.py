@@ -40,6 +40,7 @@ class _Progress:
     """How far a transaction got, for whoever has to explain its exception."""
 
     applying: int | None = None  # seq of the event whose handler runs
+    ran: bool = False  # a handler has run: it may have spoilt the transaction without saying so
     complete: bool = False  # nothing is left but COMMIT
 
 
@@ -78,7 +79,7 @@ class Application(Generic[ConnT]):
         except Exception as error:
             if self._dialect.is_store_fault(error):
                 raise Unavailable(f"{type(error).__name__}: {error}") from error
-            if progress.applying is None and not progress.complete:
+            if progress.applying is None and not progress.complete and not progress.ran:
                 raise  # a bug of ours, or no schema: no event is to blame
             return Failed(progress.applying, error)
         self._tell(tally, fresh[-1].seq)
@@ -130,7 +131,7 @@ class Application(Generic[ConnT]):
         if handler is None:
             tally.ignored.append(item)
             return
-        progress.applying = item.seq
+        progress.applying, progress.ran = item.seq, True
         with bind_correlation(envelope.correlation_id, envelope.traceparent):
             await handler(conn, envelope)
         progress.applying = None

@@ -25,9 +25,9 @@ def stack(run: Path, *arguments: str, **environ: str) -> "subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("command", ["status", "demo"])
-def test_a_stack_that_does_not_run_is_said_so(tmp_path: Path, command: str) -> None:
-    done = stack(tmp_path / "run", command)
+@pytest.mark.parametrize("command", [["status"], ["demo"], ["run", "billing", "parked", "list"]], ids=" ".join)
+def test_a_stack_that_does_not_run_is_said_so(tmp_path: Path, command: list[str]) -> None:
+    done = stack(tmp_path / "run", *command)
     assert done.returncode == 1
     assert "the stack is not running: `make run` starts it" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
