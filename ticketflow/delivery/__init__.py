@@ -22,6 +22,8 @@ from ticketflow.delivery.errors import (
 from ticketflow.delivery.inbox import Inbox
 from ticketflow.delivery.mariadb import MariaDBDialect
 from ticketflow.delivery.outbox import Outbox
+from ticketflow.delivery.parking import Parking
+from ticketflow.delivery.parking_watch import ParkedWatch
 from ticketflow.delivery.postgres import PostgresDialect
 from ticketflow.delivery.relay import Relay
 from ticketflow.delivery.retention import Retention
@@ -41,6 +43,8 @@ __all__ = [
     "LeaseLost",
     "MariaDBDialect",
     "Outbox",
+    "ParkedWatch",
+    "Parking",
     "Poison",
     "Pool",
     "PostgresDialect",

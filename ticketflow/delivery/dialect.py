@@ -181,7 +181,7 @@ class Dialect(Protocol[ConnInT]):
         ...
 
     async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
-        """Delete dedup keys older than ``age_s``; how many."""
+        """Delete dedup keys older than ``age_s``, but none whose event is parked; how many."""
         ...
 
     # -- parked
@@ -193,6 +193,13 @@ class Dialect(Protocol[ConnInT]):
         ...
 
     async def parked_count(self, conn: ConnInT, stream: str) -> int: ...
+
+    # -- audit
+
+    async def audit(self, conn: ConnInT, actor: str, action: str, subject: str, detail: str) -> None:
+        """Note what a person did, in the transaction of the deed. ``action`` is stable, such as parked.requeue;
+        at most 255 characters of actor and subject, 64 of action."""
+        ...
 
     # -- watching
 

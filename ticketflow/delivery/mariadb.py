@@ -14,9 +14,10 @@ from ticketflow.delivery.dialect import Backlog, Pool
 from ticketflow.delivery.mariadb_driver import Connection, fetch
 from ticketflow.delivery.mariadb_inbox import MariaDBInbox
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
+from ticketflow.delivery.mariadb_parking import MariaDBParking
 
 
-class MariaDBDialect(MariaDBOutbox, MariaDBInbox):
+class MariaDBDialect(MariaDBOutbox, MariaDBInbox, MariaDBParking):
     """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
 
     name = "mariadb"
