@@ -15,7 +15,6 @@ from portal import store_parked
 from portal.applier import Applier
 from portal.understanding import Fact, Ignored, understand
 from ticketflow.delivery import Deduplicator, PostgresDialect
-from ticketflow.delivery.items import verdict_on
 from ticketflow.delivery.parking_dialect import ParkedEvent, Wanted
 from ticketflow.delivery.parking_shelf import (
     DISCARDED,
@@ -25,6 +24,7 @@ from ticketflow.delivery.parking_shelf import (
     NotParked,
     Outcome,
     Result,
+    after_failure,
     note_of,
     subject_of,
 )
@@ -127,7 +127,7 @@ class PortalParking:
             except Exception as error:
                 if isinstance(error, RuntimeFault | _Failed) or self._dialect.is_store_fault(error):
                     raise
-                raise _Failed(_after(event, error)) from error
+                raise _Failed(after_failure(event, error)) from error
             if actor is None:
                 raise _Rehearsed(outcome)
             await store_parked.unpark(conn, parked_id)
@@ -167,10 +167,3 @@ class PortalParking:
             await store_parked.unpark(conn, event.id)
             note = note_of(event, because=reason, body=event.body)
             await self._dialect.audit(conn, actor, DISCARDED, subject_of(event), note)
-
-
-def _after(event: ParkedEvent, error: Exception) -> ParkedEvent:
-    """The event after one more attempt, which raised ``error``."""
-    verdict = verdict_on(error, event.attempts + 1, attempts_max=0)
-    assert verdict is not None
-    return event._replace(reason=verdict.reason, detail=verdict.detail, attempts=verdict.attempts)

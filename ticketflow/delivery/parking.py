@@ -15,7 +15,7 @@ from typing import Generic
 
 from ticketflow.delivery.application import Handler
 from ticketflow.delivery.dialect import ConnT, Pool
-from ticketflow.delivery.items import BEHIND, items_of, verdict_on
+from ticketflow.delivery.items import BEHIND, items_of
 from ticketflow.delivery.parking_dialect import ParkedEvent, ParkingDialect, Wanted
 from ticketflow.delivery.parking_shelf import (
     DISCARDED,
@@ -26,6 +26,7 @@ from ticketflow.delivery.parking_shelf import (
     NotParked,
     Outcome,
     Result,
+    after_failure,
     note_of,
     subject_of,
 )
@@ -178,7 +179,7 @@ class Parking(Generic[ConnT]):
             event = await self._dialect.parked_event(conn, parked_id)
             if event is None:
                 return None
-            event = _failed(event, error)
+            event = after_failure(event, error)
             await self._dialect.note_parked(conn, event.id, event.reason, event.detail, event.attempts)
             note = note_of(event, error=event.detail)
             await self._dialect.audit(conn, actor, FAILED_AGAIN, subject_of(event), note)
@@ -205,7 +206,7 @@ class Parking(Generic[ConnT]):
         except _Rehearsed:
             pass
         except _Failed as failed:
-            after = _failed(outcomes[-1].event, failed.error)
+            after = after_failure(outcomes[-1].event, failed.error)
             outcomes[-1] = Outcome(after, "failed", after.detail)
         return outcomes
 
@@ -224,10 +225,3 @@ class Parking(Generic[ConnT]):
                 async with self._pool.acquire() as conn:
                     for stream in self._outboxes:
                         await self._dialect.announce(conn, stream)
-
-
-def _failed(event: ParkedEvent, error: Exception) -> ParkedEvent:
-    """The event after one more attempt, which raised ``error``."""
-    verdict = verdict_on(error, event.attempts + 1, attempts_max=0)
-    assert verdict is not None
-    return event._replace(reason=verdict.reason, detail=verdict.detail, attempts=verdict.attempts)

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from ticketflow.delivery.items import verdict_on
 from ticketflow.delivery.parking_dialect import ParkedEvent, Wanted
 
 REHEARSED_MAX = 100  # events of a dry run: it is one transaction, behind which the stream waits
@@ -67,3 +68,10 @@ def note_of(event: ParkedEvent, **more: object) -> str:
     """The detail of an audit row, as JSON; bytes are base64."""
     known = {name: getattr(event, name) for name in ("id", "epoch", "seq", "kind", "reason", "attempts")}
     return msgspec.json.encode(known | more).decode()
+
+
+def after_failure(event: ParkedEvent, error: Exception) -> ParkedEvent:
+    """The event after one more attempt, which raised ``error``."""
+    verdict = verdict_on(error, event.attempts + 1, attempts_max=0)
+    assert verdict is not None
+    return event._replace(reason=verdict.reason, detail=verdict.detail, attempts=verdict.attempts)
