@@ -15,7 +15,7 @@ from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
-from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, Relay, Retention
+from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, Relays, Retention
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
@@ -70,7 +70,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     dialect = MariaDBDialect()
     outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
     changes = Changes(outbox)
-    relay = Relay(
+    relay = Relays(
         pool,
         dialect,
         stream=OUT_STREAM,

@@ -9,7 +9,7 @@ from portal.applier import Applier
 from portal.consumer import Consumer
 from portal.settings import DatabaseSettings, PortalSettings
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
-from ticketflow.delivery import SCHEMA, Deduplicator, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.delivery import SCHEMA, Deduplicator, Outbox, PostgresDialect, Relays, Retention
 from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import client_context
 from ticketflow.runtime.amqp import Broker
@@ -38,7 +38,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     pool = PostgresPool(settings.database_dsn, name="portal")
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
-    relay: Relay[Connection] = Relay(
+    relay: Relays[Connection] = Relays(
         pool,
         dialect,
         stream=STREAM_OUT,

@@ -1,7 +1,7 @@
 """What the portal does beside consuming: counting what is parked, watching its relay."""
 
 from portal import metrics, store
-from ticketflow.delivery import Relay
+from ticketflow.delivery import Relays
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
@@ -24,7 +24,7 @@ class ParkedCounter:
 class RelayCheck:
     """For /readyz: reservation takes what is staged for it."""
 
-    def __init__(self, relay: Relay[Connection]) -> None:
+    def __init__(self, relay: Relays[Connection]) -> None:
         self._relay = relay
 
     async def check(self) -> None:

@@ -11,7 +11,7 @@ from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
-from ticketflow.delivery import SCHEMA, Inbox, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.delivery import SCHEMA, Inbox, Outbox, PostgresDialect, Relays, Retention
 from ticketflow.events import SaleSettle
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -51,7 +51,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     server_tls, client_tls = _tls(settings)
-    relay: Relay[Connection] = Relay(
+    relay: Relays[Connection] = Relays(
         background,
         dialect,
         stream=STREAM_OUT,

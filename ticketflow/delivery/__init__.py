@@ -20,10 +20,14 @@ from ticketflow.delivery.errors import (
     StreamHistoryLost,
 )
 from ticketflow.delivery.inbox import Inbox
+from ticketflow.delivery.lanes import Lane, lane_of
+from ticketflow.delivery.lanes_barrier import KIND as BARRIER_KIND
+from ticketflow.delivery.lanes_change import LaneChange
 from ticketflow.delivery.mariadb import MariaDBDialect
 from ticketflow.delivery.outbox import Outbox
 from ticketflow.delivery.postgres import PostgresDialect
 from ticketflow.delivery.relay import Relay
+from ticketflow.delivery.relays import Relays
 from ticketflow.delivery.retention import Retention
 from ticketflow.delivery.stats import backlog
 
@@ -31,6 +35,7 @@ SCHEMA = {name: Path(__file__).parent / "schema" / name for name in ("postgres",
 """The folder of migrations for each store, to be applied next to the service's own."""
 
 __all__ = [
+    "BARRIER_KIND",
     "SCHEMA",
     "Backlog",
     "Deduplicator",
@@ -38,6 +43,8 @@ __all__ = [
     "Dialect",
     "Handler",
     "Inbox",
+    "Lane",
+    "LaneChange",
     "LeaseLost",
     "MariaDBDialect",
     "Outbox",
@@ -45,9 +52,11 @@ __all__ = [
     "Pool",
     "PostgresDialect",
     "Relay",
+    "Relays",
     "Retention",
     "RewindImpossible",
     "StreamFault",
     "StreamHistoryLost",
     "backlog",
+    "lane_of",
 ]

@@ -5,6 +5,7 @@ Laws:
 - seq is gapless: rows get ``last_seq + 1, ...`` in the transaction that moves last_seq, under the stream's lock.
 - Only committed rows are stamped, in order of position. A row that commits late gets a later seq; it cannot be lost,
   because nothing is ever read "after position n".
+- Which rows are this lane's is read in the stream's row, under its lock: see lanes_change.py.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,8 @@ from typing import Generic, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StreamState
 from ticketflow.delivery.errors import RewindImpossible
+from ticketflow.delivery.lanes import Lane
+from ticketflow.delivery.lanes_gate import Gate
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.resume import Resume
 from ticketflow.runtime.errors import Retryable
@@ -24,10 +27,21 @@ READ_ROWS_MAX = 256  # at 64 KiB an event at most 16 MiB in memory
 
 
 class Ledger(Generic[ConnT]):
-    """The outbox and the state of one stream, for the one relay that holds ``lease``."""
+    """The outbox and the state of one stream, for the one relay that holds ``lease``; or of one ``lane`` of it."""
 
-    def __init__(self, pool: Pool[ConnT], dialect: Dialect[ConnT], stream: str, lease: Lease[ConnT]) -> None:
+    def __init__(
+        self,
+        pool: Pool[ConnT],
+        dialect: Dialect[ConnT],
+        stream: str,
+        lease: Lease[ConnT],
+        lane: Lane | None = None,
+    ) -> None:
         self.stream = stream
+        self.gate = Gate(pool, dialect, stream)
+        self.lanes = 1  # as last seen
+        self._lane = lane or Lane(stream, 0)
+        self._look = False  # something changed behind our back: the next stamp says what
         self._pool = pool
         self._dialect = dialect
         self._lease = lease
@@ -39,7 +53,11 @@ class Ledger(Generic[ConnT]):
             await self._dialect.ensure_stream(conn, self.stream)
             return await self._dialect.lock_stream(conn, self.stream)
 
-        return await self._under_lease(step)
+        return self._noted(await self._under_lease(step))
+
+    def look_again(self) -> None:
+        """The number of lanes may have changed: have the next ``has_unstamped`` say that there is something to do."""
+        self._look = True
 
     async def resume(self, resume: Resume) -> None:
         """Note where the receiver stands. Raises RewindImpossible when the outbox cannot serve it from there."""
@@ -60,21 +78,29 @@ class Ledger(Generic[ConnT]):
 
     async def has_unstamped(self) -> bool:
         """Whether committed events wait for their seq."""
+        if self._look:
+            return True
+        slots = self._slots(self.lanes)
+        if slots == []:
+            return False
         async with self._pool.acquire() as conn:
-            return await self._dialect.has_unstamped(conn, self.stream)
+            if slots is None:
+                return await self._dialect.has_unstamped(conn, self.stream)
+            return await self._dialect.lane_has_unstamped(conn, self._lane.family, slots)
 
     async def stamp(self, rows_max: int = STAMP_ROWS_MAX) -> int:
         """Stamp committed rows; the last seq of the stream after that."""
 
-        async def step(conn: ConnT) -> int:
+        async def step(conn: ConnT) -> StreamState:
             state = await self._dialect.lock_stream(conn, self.stream)
-            count = await self._dialect.stamp(conn, self.stream, state.last_seq, rows_max)
+            count = await self._stamp(conn, state, rows_max)
             last_seq = state.last_seq + count
             if count and not await self._dialect.advance_stream(conn, self.stream, state.last_seq, last_seq):
                 raise Retryable(f"stream {self.stream}: last_seq moved under its lock")
-            return last_seq
+            return state._replace(last_seq=last_seq)
 
-        return await self._under_lease(step)
+        self._look = False
+        return self._noted(await self._under_lease(step)).last_seq
 
     async def read(self, after_seq: int, last_seq: int) -> list[OutboxRow]:
         """The next stamped rows after ``after_seq``, at least one unless that is ``last_seq`` already, without a gap.
@@ -94,6 +120,22 @@ class Ledger(Generic[ConnT]):
             await self._dialect.ack_stream(conn, self.stream, seq)
 
         await self._under_lease(step)
+
+    async def _stamp(self, conn: ConnT, state: StreamState, rows_max: int) -> int:
+        slots = self._slots(state.lanes)
+        if slots is None:
+            return await self._dialect.stamp(conn, self.stream, state.last_seq, rows_max)
+        if not slots:
+            return 0
+        return await self._dialect.stamp_lane(conn, self._lane.family, self.stream, slots, state.last_seq, rows_max)
+
+    def _slots(self, lanes: int) -> list[int] | None:
+        """The slots of this lane; None for all, which need no list; none when it is retired."""
+        return None if lanes == 1 and self._lane.number == 0 else self._lane.slots(lanes)
+
+    def _noted(self, state: StreamState) -> StreamState:
+        self.lanes, self.gate.newest_seq = state.lanes, state.barrier_seq
+        return state
 
     async def _under_lease(self, step: Callable[[ConnT], Awaitable[T]]) -> T:
         """``step`` in a transaction that the lease covers; again when the store chose it as a victim."""

@@ -13,10 +13,11 @@ import pymysql.err
 from ticketflow.delivery.dialect import Backlog, Pool
 from ticketflow.delivery.mariadb_driver import Connection, fetch
 from ticketflow.delivery.mariadb_inbox import MariaDBInbox
+from ticketflow.delivery.mariadb_lanes import MariaDBLanes
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
 
 
-class MariaDBDialect(MariaDBOutbox, MariaDBInbox):
+class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox):
     """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
 
     name = "mariadb"

@@ -1,5 +1,7 @@
 """What delivery tells Prometheus. ``stream`` is a name from settings, never from a peer."""
 
+from contextlib import suppress
+
 from prometheus_client import Counter, Gauge
 
 _BY_STREAM = ["stream"]
@@ -20,6 +22,10 @@ STREAM_FAULTS = Counter(
 RELAY_RETRIES = Counter(
     "delivery_relay_retries_total", "Sessions that ended with an error, by its type.", ["stream", "error"]
 )
+LANES = Gauge("delivery_lanes", "Into how many lanes the stream is split.", _BY_STREAM)
+BARRIER_WAITS = Counter(
+    "delivery_barrier_waits_total", "Barriers refused because another lane has lost history first.", _BY_STREAM
+)
 PURGED = Counter("delivery_purged_total", "Rows purged after the retention time.", ["table"])
 
 # the receiving end
@@ -33,3 +39,10 @@ INBOX_RETRIES = Counter(
     "delivery_inbox_retries_total", "Transactions run again, by the type of the fault.", ["stream", "fault"]
 )
 WATERMARK = Gauge("delivery_watermark", "The last seq applied without a gap.", _BY_STREAM)
+
+
+def forget(stream: str) -> None:
+    """Of a lane that is relayed no more: its gauges."""
+    for gauge in (BACKLOG, OLDEST_AGE, LAST_SEQ, ACKED_SEQ, LEASE_HELD):
+        with suppress(KeyError):
+            gauge.remove(stream)

@@ -1,4 +1,4 @@
-"""The relay of one stream: lease, session, pump, again and again.
+"""The relay of one stream, or of one lane of it (see relays.py): lease, session, pump, again and again.
 
 Laws:
 - Nothing here gives up: whatever ends a session or the lease is logged once, waited out with jitter, and tried again.
@@ -16,6 +16,7 @@ from typing import Generic, NoReturn
 from ticketflow.delivery import jitter, metrics
 from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool
 from ticketflow.delivery.errors import LeaseLost, StreamFault
+from ticketflow.delivery.lanes import Lane
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.ledger import Ledger
 from ticketflow.delivery.pump import Pump
@@ -44,6 +45,7 @@ STREAM_FAULT_RETRY_S = (1.0, 30.0)  # a person has to act; the retry only notice
 LEASE_TTL_S = 3.0
 STORE_RETRY_S = (0.05, 0.5)  # its pool refuses at once while the store is away: what comes after it must not wait long
 LEASE_ASK_PER_TTL = 3  # how often a contender asks for a lease that another holds
+LEASE_WAIT_TTLS = 1.0  # how much later one asks who leaves the lane to others, and twice that who has just let it go
 ANNOUNCE_EVERY_S = 0.005  # at most: many commits share one announcement
 LAST_ACK_TIMEOUT_S = 1.0  # best effort when a session ends
 
@@ -67,8 +69,11 @@ class Relay(Generic[ConnT]):
         lease_ttl_s: float = LEASE_TTL_S,
         connect: Callable[..., Awaitable[SenderSession]] = connect,
         clock: Callable[[], float] = time.monotonic,
+        lane: Lane | None = None,
+        lease: str | None = None,
     ) -> None:
         self.stream = stream
+        self.waits = False  # whether to leave a free lease to the other replicas for a moment
         self.wake = asyncio.Event()  # set it when events were committed in this process: Outbox.wakes(relay.wake)
         self._work = asyncio.Event()  # something may wait in the outbox, whoever said so
         self.backlog: Backlog | None = None  # as last looked at; None before the first look
@@ -78,8 +83,9 @@ class Relay(Generic[ConnT]):
         self._limits = limits
         self._addresses = addresses
         self._connect = connect
-        self._lease = Lease(pool, dialect, name=f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
-        self._ledger = Ledger(pool, dialect, stream, self._lease)
+        self._lease = Lease(pool, dialect, name=lease or f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
+        self._ledger = Ledger(pool, dialect, stream, self._lease, lane)
+        self._let_go = asyncio.Event()
         self._rotation = Rotation(addresses)
         self._backoff = Backoff(rng=jitter.rng)
         self._store_backoff = Backoff(*STORE_RETRY_S, rng=jitter.rng)
@@ -93,9 +99,27 @@ class Relay(Generic[ConnT]):
 
     async def run(self) -> NoReturn:
         """Until cancelled; then the session says GOODBYE and the lease is let go."""
-        async with self._dialect.listening(self._pool, self.stream, self._work.set):
-            await first_of(self._contend(), self._watch(), self._pass_on())
+        async with self._dialect.listening(self._pool, self.stream, self.rouse):
+            await first_of(self.run_lane(), self._pass_on())
         raise AssertionError("a relay's tasks never return")
+
+    async def run_lane(self) -> NoReturn:
+        """The same without an ear for ``wake`` and announcements: whoever has it calls ``rouse``."""
+        await first_of(self._contend(), self._watch())
+        raise AssertionError("a relay's tasks never return")
+
+    def rouse(self) -> None:
+        """Something may wait in the outbox."""
+        self._work.set()
+
+    def look_again(self) -> None:
+        """The number of lanes has changed."""
+        self._ledger.look_again()
+        self._work.set()
+
+    def let_go(self) -> None:
+        """End the session, let the lease go, and leave it to others for a while."""
+        self._let_go.set()
 
     async def _pass_on(self) -> NoReturn:
         """A wake-up goes to the pump, or to the replica that relays.
@@ -125,15 +149,18 @@ class Relay(Generic[ConnT]):
             self._store_backoff.reset()
             if acquired:
                 await self._lead()
-            await asyncio.sleep(self._lease.ttl_s / LEASE_ASK_PER_TTL * jitter.rng.uniform(0.5, 1.0))
+            wait_ttls = LEASE_WAIT_TTLS if self.waits else 2 * LEASE_WAIT_TTLS if self._let_go.is_set() else 0.0
+            await asyncio.sleep(self._lease.ttl_s * (wait_ttls + jitter.rng.uniform(0.5, 1.0) / LEASE_ASK_PER_TTL))
 
     async def _lead(self) -> None:
         """With the lease, until it is lost."""
         metrics.LEASE_CHANGES.labels(self.stream, "acquired").inc()
         metrics.LEASE_HELD.labels(self.stream).set(1)
         log.info("lease_acquired", stream=self.stream, owner=self._lease.owner, token=self._lease.token)
+        self._let_go.clear()
         try:
-            await first_of(self._lease.keep(), self._serve())
+            await first_of(self._lease.keep(), self._serve(), self._let_go.wait())
+            log.info("lease_let_go", stream=self.stream, owner=self._lease.owner)
         except LeaseLost as error:
             metrics.LEASE_CHANGES.labels(self.stream, "lost").inc()
             log.warning("lease_lost", stream=self.stream, reason=str(error))

@@ -61,7 +61,7 @@ class Limits:
 
     # receiver: caps
     connections_max: int = 64  # a handful of streams, and room for those that reconnect
-    connections_per_peer_max: int = 16  # by address: one broken neighbour cannot take all places
+    connections_per_peer_max: int = 32  # by address: 16 lanes, and as many that reconnect; half of all places
 
     # both sides: the transport
     write_buffer_bytes: int = 512 * 1024  # unsent output above this stops the sender, and stops us reading a flooder
