@@ -117,16 +117,21 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     await server.start()
 
 
-async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) -> MariaDBPool:
-    pool = MariaDBPool(
+def database(settings: DatabaseSettings, *, size_min: int = 1, size_max: int) -> MariaDBPool:
+    """A pool that is not opened yet."""
+    return MariaDBPool(
         settings.database_hosts,
         settings.database_name,
         settings.database_user,
         settings.database_password,
         name="billing",
-        size_min=2,
+        size_min=size_min,
         size_max=size_max,
     )
+
+
+async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) -> MariaDBPool:
+    pool = database(settings, size_min=2, size_max=size_max)
     service.on_drain(pool.close, 3)
     service.health.add("database", pool.ping)
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_mariadb(pool)).check)

@@ -7,7 +7,7 @@ Laws of this file:
   unconfirmed event on: consumers see duplicates, and after a lost channel some events before an earlier one.
 - After a failure one event goes ahead alone until the broker has confirmed it: a broker in trouble gets no copies of a
   whole batch, and a queue that appears while a batch is under way cannot take its second half without its first.
-- A stream may come in several lanes. Their barriers are the sender's business: they go no further than here.
+- A stream may come in several lanes. Their barriers are published like any event: whoever counts seqs finds no hole.
 - Nothing is stored: there is no watermark to tell, so the sender goes on after what it knows to be acknowledged.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bridge import metrics
-from bridge.routing import is_barrier, route
+from bridge.routing import route
 from ticketflow.delivery import lane_of
 from ticketflow.events.topology import UNDECODABLE
 from ticketflow.feed import Backoff, Code, Hello, Peer, Position, Refusal
@@ -57,9 +57,7 @@ class Publisher:
 
     async def apply(self, hello: Hello, first_seq: int, bodies: Sequence[bytes]) -> int:
         """Returns the last seq of the batch, once the broker has confirmed every event of it."""
-        messages = [
-            self._outgoing(hello, seq, body) for seq, body in enumerate(bodies, first_seq) if not is_barrier(body)
-        ]
+        messages = [self._outgoing(hello, first_seq + index, body) for index, body in enumerate(bodies)]
         backoff, confirmed = Backoff(), 0
         failure: RuntimeFault | None = None
         with metrics.CONFIRM_SECONDS.time():

@@ -10,12 +10,10 @@ Laws of this file:
 import re
 from typing import NamedTuple
 
-from ticketflow.delivery import BARRIER_KIND
 from ticketflow.events import BadEvent, decode
 from ticketflow.events.topology import EVENTS_EXCHANGE, UNDECODABLE
 
 REASON_CHARS_MAX = 200
-_BARRIER = BARRIER_KIND.encode()  # a quick look: decoding every event twice would cost more than all the rest
 _WORDS = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")  # a routing key is words with dots between
 
 
@@ -43,13 +41,3 @@ def route(body: bytes, *, stream: str, epoch: int, seq: int) -> Route:
     if _WORDS.fullmatch(event.kind) is None:
         return Route(EVENTS_EXCHANGE, UNDECODABLE, headers | {"reason": "its kind is no routing key"})
     return Route(EVENTS_EXCHANGE, event.kind, headers)
-
-
-def is_barrier(body: bytes) -> bool:
-    """Whether it is an event of delivery's own, between two numbers of lanes, which means nothing to a consumer."""
-    if _BARRIER not in body:
-        return False
-    try:
-        return decode(body).kind == BARRIER_KIND
-    except BadEvent:
-        return False

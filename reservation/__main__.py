@@ -1,9 +1,9 @@
-"""``python -m reservation serve|migrate``."""
+"""``python -m reservation serve|migrate|lanes``."""
 
 import argparse
 import sys
 
-from reservation import service
+from reservation import lanes, service
 from reservation.settings import DatabaseSettings, ReservationSettings
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import RuntimeFault, SettingsError
@@ -12,13 +12,16 @@ from ticketflow.runtime.settings import load
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["lanes"]:
+        return lanes.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m reservation", description="Who has which seat.")
     parser.add_argument(
         "command",
         nargs="?",
         default="serve",
-        choices=["serve", "migrate"],
-        help="serve: answer buyers and settle sales; migrate: bring the schema up to date, then end",
+        choices=["serve", "migrate", "lanes"],
+        help="serve: answer buyers and settle sales; migrate: bring the schema up to date, then end;"
+        " lanes: see `lanes --help`",
     )
     command = parser.parse_args().command
     try:

@@ -15,8 +15,10 @@ from ticketflow.delivery.lanes_barrier import KIND
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.ledger import Ledger
 from ticketflow.feed import Address, SenderSession, connect
+from ticketflow.runtime.retry import retrying
 
-RESTORED = ("effects", "delivery_inbox", "delivery_inbox_stream")
+POSITIONS = "delivery_inbox_stream"
+RESTORED = ("effects", "delivery_inbox", POSITIONS)
 
 
 async def set_lanes(store: Store, lanes: int, stream: str = STREAM) -> bool:
@@ -68,6 +70,7 @@ class LaneDelivery(Delivery):
     def __init__(self, sending: Store, receiving: Store, handler: Handler[Any] | None = None) -> None:
         super().__init__(sending, receiving, handler)
         self.replicas: dict[str, tuple[Relays[Any], asyncio.Task[Any]]] = {}
+        self._copied = False
 
     def start_replica(self, owner: str) -> Relays[Any]:
         relays: Relays[Any] = Relays(
@@ -114,18 +117,27 @@ class LaneDelivery(Delivery):
 
     async def copy_receiver(self) -> None:
         """Keep what the receiving store has now."""
-        for table in RESTORED:
-            await self.receiving.do(f"DROP TABLE IF EXISTS older_{table}")
-        async with self.receiving.pool.transaction() as conn:
+        if not self._copied:
             for table in RESTORED:
-                await self.receiving.run(conn, f"CREATE TABLE older_{table} AS SELECT * FROM {table}")
+                await self.receiving.do(f"CREATE TABLE older_{table} AS SELECT * FROM {table} WHERE 1 = 0")
+        self._copied = True
+        await self._replace([(f"older_{table}", table) for table in RESTORED])
 
     async def restore_receiver(self) -> None:
         """The receiving store has what it had then."""
-        async with self.receiving.pool.transaction() as conn:
-            for table in RESTORED:
-                await self.receiving.run(conn, f"DELETE FROM {table}")
-                await self.receiving.run(conn, f"INSERT INTO {table} SELECT * FROM older_{table}")
+        await self._replace([(table, f"older_{table}") for table in RESTORED])
+
+    async def _replace(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """All of one moment: an inbox changes its position last, and under its lock."""
+
+        async def attempt() -> None:
+            async with self.receiving.pool.transaction() as conn:
+                await self.receiving.run(conn, f"SELECT 1 FROM {POSITIONS} FOR UPDATE")
+                for to, of in pairs:
+                    await self.receiving.run(conn, f"DELETE FROM {to}")
+                    await self.receiving.run(conn, f"INSERT INTO {to} SELECT * FROM {of}")
+
+        await retrying(attempt)
 
     async def _connect(self, *arguments: Any, **settings: Any) -> SenderSession:
         session = await connect(*arguments, **settings)

@@ -66,11 +66,15 @@ class LaneWorld(World):
             await self.rng.choice(faults)()
         await writing
         self.sending.fault_rate = self.receiving.fault_rate = self.wire.cut_rate = 0.0
-        healed_at = now()
-        while not self.settled():
-            assert now() < healed_at + 300, self.picture()
-            await asyncio.sleep(0.1)
+        await self.settle()
         await self.stop()
+
+    async def settle(self) -> None:
+        """Until all that is staged has had its effect; no fault lasts longer than this."""
+        until = now() + 300
+        while not self.settled():
+            assert now() < until, self.picture()
+            await asyncio.sleep(0.1)
 
     async def lose_lease(self) -> None:
         for name, (owner, token, until) in self.sending.tables.leases.items():
@@ -161,20 +165,16 @@ def test_a_restored_receiver_waits_at_the_barrier_for_the_lane_that_lost_history
         world.start_inbox()
         world.start_relay()
         await world.write()
-        while not world.settled():
-            await asyncio.sleep(0.1)
+        await world.settle()
         await LaneChange(world.sending, world.dialect, STREAM).set(4)
-        while not world.settled():
-            await asyncio.sleep(0.1)
+        await world.settle()
         async with world.receiving._lock:
             world.receiving.tables = Tables()
         for session in world.wire.sessions:
             if session.stream != STREAM:
                 session.cut()  # the new lanes come back first, and lane 0 does not know yet what it lost
         await world.write()
-        while not world.settled():
-            assert now() < 200, world.picture()
-            await asyncio.sleep(0.1)
+        await world.settle()
         await world.stop()
 
     with structlog.testing.capture_logs() as logs:
