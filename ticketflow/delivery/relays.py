@@ -155,6 +155,7 @@ class Relays(Generic[ConnT]):
         await self._stop([key for key in self._running if key not in wanted])
         for lane, lease in sorted(wanted - self._running.keys()):
             relay = Relay(self._pool, self._dialect, stream=lane.stream, lane=lane, lease=lease, **self._settings)
+            metrics.LEASE_HELD.labels(lane.stream)  # 0: a lane that nobody relays is to be seen
             self._running[lane, lease] = relay, asyncio.create_task(relay.run_lane(), name=f"relay {lane.stream}")
         if changed:
             for relay, _ in self._running.values():
