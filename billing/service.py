@@ -91,7 +91,8 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)
 
     def wake_all() -> None:
-        for wake in (relay.wake, *wakes):
+        relay.wake.set()
+        for wake in wakes:
             wake.set()
 
     feed = FeedServer(

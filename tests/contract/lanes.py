@@ -107,7 +107,7 @@ class LaneDelivery(Delivery):
         """Whether ``count`` events are applied, all is acknowledged, and nothing waits."""
         unstamped = await self.sending.rows("SELECT COUNT(*) FROM delivery_outbox WHERE seq IS NULL")
         sent = await self.sending.rows("SELECT stream, last_seq, acked_seq FROM delivery_stream")
-        got = dict(await self.receiving.rows("SELECT stream, watermark FROM delivery_inbox_stream"))  # type: ignore[arg-type]
+        got = dict(await self.receiving.rows("SELECT stream, watermark FROM delivery_inbox_stream"))
         behind = [(stream, last, acked, got.get(stream)) for stream, last, acked in sent if last]
         return (
             unstamped[0][0] == 0

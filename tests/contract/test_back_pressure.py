@@ -81,4 +81,4 @@ async def stalled(ends: tuple[Store, Store], stall: str, folder: Path, stall_s: 
 
 
 async def done(store: Store, count: int) -> bool:
-    return (await store.rows("SELECT COUNT(*) FROM effects"))[0][0] >= count
+    return bool((await store.rows("SELECT COUNT(*) FROM effects"))[0][0] >= count)

@@ -42,11 +42,8 @@ class MariaDBLanes:
             ") FROM delivery_stream AS s WHERE stream IN %s",
             (streams_of(family),),
         )
-        found = {row[0]: row for row in rows}
-        return [
-            LaneState(lane, *found[lane.stream][1:4], bool(found[lane.stream][4]))
-            for lane in numbered(family, list(found))
-        ]
+        found = {stream: (lanes, last_seq, acked_seq, bool(kept)) for stream, lanes, last_seq, acked_seq, kept in rows}
+        return [LaneState(lane, *found[lane.stream]) for lane in numbered(family, list(found))]
 
     async def lock_lanes(self, conn: Connection, family: str) -> dict[str, StreamState]:
         rows = await fetch(
