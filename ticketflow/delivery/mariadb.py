@@ -12,11 +12,12 @@ import pymysql.err
 
 from ticketflow.delivery.dialect import Backlog, Pool
 from ticketflow.delivery.mariadb_driver import Connection, fetch
+from ticketflow.delivery.mariadb_history import MariaDBHistory
 from ticketflow.delivery.mariadb_inbox import MariaDBInbox
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
 
 
-class MariaDBDialect(MariaDBOutbox, MariaDBInbox):
+class MariaDBDialect(MariaDBOutbox, MariaDBInbox, MariaDBHistory):
     """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
 
     name = "mariadb"

@@ -8,6 +8,7 @@ import asyncpg
 
 from ticketflow.delivery.dialect import Backlog, Pool
 from ticketflow.delivery.postgres_driver import Connection, channel
+from ticketflow.delivery.postgres_history import PostgresHistory
 from ticketflow.delivery.postgres_inbox import PostgresInbox
 from ticketflow.delivery.postgres_outbox import PostgresOutbox
 
@@ -16,7 +17,7 @@ from ticketflow.delivery.postgres_outbox import PostgresOutbox
 _STORE_FAULT_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
 
 
-class PostgresDialect(PostgresOutbox, PostgresInbox):
+class PostgresDialect(PostgresOutbox, PostgresInbox, PostgresHistory):
     """asyncpg connections, in a transaction at READ COMMITTED."""
 
     name = "postgres"
