@@ -15,7 +15,8 @@ from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
-from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, Relay, Retention
+from ticketflow.delivery import SCHEMA, HoleCheck, Inbox, MariaDBDialect, Outbox, Relay, Retention
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
@@ -102,6 +103,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
         name=settings.instance,
         expected_errors=(OSError, TimeoutError, Unavailable, Indefinite),
     )
+    _repeat(service, "holes", HoleCheck(pool, dialect, rewound=feed.renew), HOLES_IDLE_S)
     service.on_drain(lambda: feed.drain(3), 4)
     server = HttpServer(
         [],

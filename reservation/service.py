@@ -11,7 +11,8 @@ from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
-from ticketflow.delivery import SCHEMA, Inbox, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.delivery import SCHEMA, HoleCheck, Inbox, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.events import SaleSettle
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -93,6 +94,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
         ("purger", Purger(background).run_once, PURGE_IDLE_S),
         ("retention", retention.run_once, PURGE_IDLE_S),
+        ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),
     ):
         service.run_task(name, partial(loop, name, run_once, idle_s=idle_s, backoff_s=STORE_BACKOFF_S))
 

@@ -13,12 +13,15 @@ from ticketflow.delivery.dedup import Deduplicator
 from ticketflow.delivery.dialect import Backlog, Dialect, Pool
 from ticketflow.delivery.errors import (
     DeliveryFault,
+    HistoryMoved,
     LeaseLost,
     Poison,
     RewindImpossible,
     StreamFault,
+    StreamForked,
     StreamHistoryLost,
 )
+from ticketflow.delivery.hole_check import HoleCheck
 from ticketflow.delivery.inbox import Inbox
 from ticketflow.delivery.mariadb import MariaDBDialect
 from ticketflow.delivery.outbox import Outbox
@@ -37,6 +40,8 @@ __all__ = [
     "DeliveryFault",
     "Dialect",
     "Handler",
+    "HistoryMoved",
+    "HoleCheck",
     "Inbox",
     "LeaseLost",
     "MariaDBDialect",
@@ -48,6 +53,7 @@ __all__ = [
     "Retention",
     "RewindImpossible",
     "StreamFault",
+    "StreamForked",
     "StreamHistoryLost",
     "backlog",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from ticketflow.delivery import metrics
-from ticketflow.delivery.dialect import ConnT, Dialect, InboxState, ParkedRow, Pool
+from ticketflow.delivery.dialect import Arrival, ConnT, Dialect, InboxState, ParkedRow, Pool
 from ticketflow.delivery.items import BEHIND, Item, Verdict, parked
 from ticketflow.events import Envelope
 from ticketflow.feed import Code, Hello, Refusal
@@ -101,15 +101,18 @@ class Application(Generic[ConnT]):
         progress: _Progress,
         tally: Tally,
     ) -> None:
-        events = [(item.envelope.id, item.seq) for item in items if item.envelope is not None]
-        new = await self._dialect.record(conn, self._stream, events)
+        came = [Arrival(item.envelope.id, item.seq, item.envelope.key) for item in items if item.envelope is not None]
+        new = await self._dialect.record(conn, self._stream, came)
         keys = {item.envelope.key for item in items if item.envelope is not None}
         blocked = await self._dialect.parked_keys(conn, self._stream, sorted(keys))
+        passed: list[tuple[str | None, int]] = []  # without a dedup key of their own, and no holes for that
         for item in items:
             envelope = item.envelope
             if envelope is None:
+                passed.append((None, item.seq))
                 tally.parked.append(parked(item, Verdict("undecodable", item.fault, 0)))
             elif envelope.id not in new:
+                passed.append((envelope.id, item.seq))
                 tally.duplicates += 1
             else:
                 new.discard(envelope.id)  # the same event twice in one batch
@@ -120,6 +123,9 @@ class Application(Generic[ConnT]):
                     tally.parked.append(parked(item, BEHIND))
                 else:
                     await self._effect(conn, item, envelope, progress, tally)
+        if passed:
+            first_time = await self._dialect.pass_over(conn, self._stream, state.epoch, passed)
+            tally.parked = [row for row in tally.parked if row.event_id is not None or row.seq in first_time]
         if tally.parked:
             await self._dialect.park(conn, self._stream, state.epoch, tally.parked)
         if not await self._dialect.advance_inbox(conn, self._stream, state.watermark, items[-1].seq):

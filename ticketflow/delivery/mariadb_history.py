@@ -74,9 +74,7 @@ class MariaDBHistory:
             """,
             (epoch, stream, after_seq),
         )
-        await write(
-            conn, "UPDATE delivery_inbox SET seq = NULL WHERE stream = %s AND seq > %s", (stream, after_seq)
-        )
+        await write(conn, "UPDATE delivery_inbox SET seq = NULL WHERE stream = %s AND seq > %s", (stream, after_seq))
         await write(conn, "DELETE FROM delivery_passed WHERE stream = %s AND seq > %s", (stream, after_seq))
         await self.lower_inbox(conn, stream, after_seq)
         await write(
@@ -210,9 +208,7 @@ class MariaDBHistory:
         return [row[0] for row in await fetch(conn, sql, (*span, *span))]
 
     async def floor_seq(self, conn: Connection, side: Side, stream: str) -> int:
-        rows = await fetch(
-            conn, "SELECT floor_seq FROM delivery_check WHERE side = %s AND stream = %s", (side, stream)
-        )
+        rows = await fetch(conn, "SELECT floor_seq FROM delivery_check WHERE side = %s AND stream = %s", (side, stream))
         return int(rows[0][0]) if rows else 0
 
     async def checked(self, conn: Connection, side: Side, stream: str, from_seq: int, to_seq: int) -> bool:
@@ -297,8 +293,7 @@ class MariaDBHistory:
     async def set_replay(self, conn: Connection, stream: str, replay: Replay) -> None:
         await write(
             conn,
-            "UPDATE delivery_check SET resume_seq = %s, stuck_seq = %s, tries = %s"
-            " WHERE side = 'in' AND stream = %s",
+            "UPDATE delivery_check SET resume_seq = %s, stuck_seq = %s, tries = %s WHERE side = 'in' AND stream = %s",
             (*replay, stream),
         )
 

@@ -16,7 +16,9 @@ LEASE_CHANGES = Counter("delivery_lease_changes_total", "Leases taken or lost.",
 REWINDS = Counter("delivery_rewinds_total", "Receivers found behind what they had acknowledged.", _BY_STREAM)
 FORKS = Counter("delivery_forks_total", "Epochs ended because this sender had lost history.", _BY_STREAM)
 STREAM_FAULTS = Counter(
-    "delivery_stream_faults_total", "Refusals to send: history lost or moved, forked, rewind impossible.", ["stream", "fault"]
+    "delivery_stream_faults_total",
+    "Refusals to send: history lost or moved, forked, rewind impossible.",
+    ["stream", "fault"],
 )
 RELAY_RETRIES = Counter(
     "delivery_relay_retries_total", "Sessions that ended with an error, by its type.", ["stream", "error"]

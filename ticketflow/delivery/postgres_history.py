@@ -182,9 +182,7 @@ class PostgresHistory:
     async def first_kept(self, conn: Connection, stream: str) -> int | None:
         return cast(
             int | None,
-            await conn.fetchval(
-                "SELECT min(seq) FROM delivery_outbox WHERE stream = $1 AND seq IS NOT NULL", stream
-            ),
+            await conn.fetchval("SELECT min(seq) FROM delivery_outbox WHERE stream = $1 AND seq IS NOT NULL", stream),
         )
 
     async def count_seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> int:
