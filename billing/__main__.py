@@ -1,10 +1,10 @@
-"""``python -m billing web | listener | migrate``."""
+"""``python -m billing web | listener | migrate | parked``."""
 
 import argparse
 import sys
 from typing import TypeVar
 
-from billing import service
+from billing import parked, service
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import MigrationError, SettingsError, Unavailable
@@ -17,11 +17,14 @@ S = TypeVar("S", bound=DatabaseSettings)
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["parked"]:
+        return parked.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m billing", description="Orders, payments and tickets.")
     parser.add_argument(
         "command",
-        choices=["web", "listener", "migrate"],
-        help="web: the API; listener: the feed, the relay and the workers; migrate: bring the schema up to date",
+        choices=["web", "listener", "migrate", "parked"],
+        help="web: the API; listener: the feed, the relay and the workers; migrate: bring the schema up to date;"
+        " parked: see `parked --help`",
     )
     command = parser.parse_args().command
     try:

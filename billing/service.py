@@ -15,8 +15,18 @@ from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
-from ticketflow.delivery import SCHEMA, HoleCheck, Inbox, MariaDBDialect, Outbox, Relay, Retention
+from ticketflow.delivery import (
+    SCHEMA,
+    HoleCheck,
+    Inbox,
+    MariaDBDialect,
+    Outbox,
+    ParkedWatch,
+    Relay,
+    Retention,
+)
 from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
+from ticketflow.delivery.parking_watch import WATCH_EVERY_S
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
@@ -90,6 +100,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S)
     _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S)
     _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)
+    _repeat(service, "parked-watch", ParkedWatch(pool, dialect, IN_STREAM), WATCH_EVERY_S)
 
     def wake_all() -> None:
         for wake in (relay.wake, *wakes):
@@ -119,16 +130,21 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     await server.start()
 
 
-async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) -> MariaDBPool:
-    pool = MariaDBPool(
+def database(settings: DatabaseSettings, *, size_min: int = 1, size_max: int) -> MariaDBPool:
+    """A pool that is not opened yet."""
+    return MariaDBPool(
         settings.database_hosts,
         settings.database_name,
         settings.database_user,
         settings.database_password,
         name="billing",
-        size_min=2,
+        size_min=size_min,
         size_max=size_max,
     )
+
+
+async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) -> MariaDBPool:
+    pool = database(settings, size_min=2, size_max=size_max)
     service.on_drain(pool.close, 3)
     service.health.add("database", pool.ping)
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_mariadb(pool)).check)

@@ -1,9 +1,9 @@
-"""``python -m portal serve|migrate``."""
+"""``python -m portal serve|migrate|parked``."""
 
 import argparse
 import sys
 
-from portal import service
+from portal import parked, service
 from portal.settings import DatabaseSettings, PortalSettings
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import RuntimeFault, SettingsError
@@ -12,13 +12,16 @@ from ticketflow.runtime.settings import load
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["parked"]:
+        return parked.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m portal", description="What buyers see of their sales.")
     parser.add_argument(
         "command",
         nargs="?",
         default="serve",
-        choices=["serve", "migrate"],
-        help="serve: consume events and answer buyers; migrate: bring the schema up to date, then end",
+        choices=["serve", "migrate", "parked"],
+        help="serve: consume events and answer buyers; migrate: bring the schema up to date, then end;"
+        " parked: see `parked --help`",
     )
     command = parser.parse_args().command
     try:

@@ -73,7 +73,9 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S))
     holes = HoleCheck(pool, dialect).run_once
     service.run_task("holes", lambda: loop("holes", holes, idle_s=HOLES_IDLE_S))
-    service.run_task("parked", lambda: loop("parked", ParkedCounter(pool).run_once, idle_s=COUNT_EVERY_S))
+    service.run_task(
+        "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
+    )
 
 
 def _tls(settings: PortalSettings) -> SSLContext | None:

@@ -1,9 +1,9 @@
-"""``python -m reservation serve|migrate``."""
+"""``python -m reservation serve|migrate|parked``."""
 
 import argparse
 import sys
 
-from reservation import service
+from reservation import parked, service
 from reservation.settings import DatabaseSettings, ReservationSettings
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import RuntimeFault, SettingsError
@@ -12,13 +12,16 @@ from ticketflow.runtime.settings import load
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["parked"]:
+        return parked.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m reservation", description="Who has which seat.")
     parser.add_argument(
         "command",
         nargs="?",
         default="serve",
-        choices=["serve", "migrate"],
-        help="serve: answer buyers and settle sales; migrate: bring the schema up to date, then end",
+        choices=["serve", "migrate", "parked"],
+        help="serve: answer buyers and settle sales; migrate: bring the schema up to date, then end;"
+        " parked: see `parked --help`",
     )
     command = parser.parse_args().command
     try:

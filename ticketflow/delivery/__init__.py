@@ -25,6 +25,8 @@ from ticketflow.delivery.hole_check import HoleCheck
 from ticketflow.delivery.inbox import Inbox
 from ticketflow.delivery.mariadb import MariaDBDialect
 from ticketflow.delivery.outbox import Outbox
+from ticketflow.delivery.parking import Parking
+from ticketflow.delivery.parking_watch import ParkedWatch
 from ticketflow.delivery.postgres import PostgresDialect
 from ticketflow.delivery.relay import Relay
 from ticketflow.delivery.retention import Retention
@@ -46,6 +48,8 @@ __all__ = [
     "LeaseLost",
     "MariaDBDialect",
     "Outbox",
+    "ParkedWatch",
+    "Parking",
     "Poison",
     "Pool",
     "PostgresDialect",

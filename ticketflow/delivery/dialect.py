@@ -191,7 +191,8 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         ...
 
     async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
-        """Delete dedup keys older than ``age_s``, and note up to which seq they are gone; how many."""
+        """Delete dedup keys older than ``age_s``, but none whose event is parked, and note up to which seq they are gone;
+        how many."""
         ...
 
     # -- parked
@@ -203,6 +204,13 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         ...
 
     async def parked_count(self, conn: ConnInT, stream: str) -> int: ...
+
+    # -- audit
+
+    async def audit(self, conn: ConnInT, actor: str, action: str, subject: str, detail: str) -> None:
+        """Note what a person did, in the transaction of the deed. ``action`` is stable, such as parked.requeue;
+        at most 255 characters of actor and subject, 64 of action."""
+        ...
 
     # -- watching
 

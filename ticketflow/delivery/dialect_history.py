@@ -51,7 +51,7 @@ class Finding(NamedTuple):
     epoch: int
     first_seq: int
     last_seq: int
-    count: int
+    events: int
     found_at: datetime
     state: str
     note: str

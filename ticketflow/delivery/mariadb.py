@@ -15,9 +15,10 @@ from ticketflow.delivery.mariadb_driver import Connection, fetch
 from ticketflow.delivery.mariadb_history import MariaDBHistory
 from ticketflow.delivery.mariadb_inbox import MariaDBInbox
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
+from ticketflow.delivery.mariadb_parking import MariaDBParking
 
 
-class MariaDBDialect(MariaDBOutbox, MariaDBInbox, MariaDBHistory):
+class MariaDBDialect(MariaDBOutbox, MariaDBInbox, MariaDBParking, MariaDBHistory):
     """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
 
     name = "mariadb"

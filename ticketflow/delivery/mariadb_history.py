@@ -161,7 +161,7 @@ class MariaDBHistory:
             ORDER BY counted.side, counted.stream
             """,
         )
-        return [Span(*row[:-1], bool(row[-1])) for row in rows]
+        return [Span._make((*row[:-1], bool(row[-1]))) for row in rows]
 
     async def ensure_checks(self, conn: Connection) -> None:
         missing = await fetch(

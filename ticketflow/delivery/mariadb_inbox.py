@@ -61,6 +61,7 @@ class MariaDBInbox:
         gone = await fetch(
             conn,
             "DELETE FROM delivery_inbox WHERE received_at < UTC_TIMESTAMP(6) - INTERVAL %s SECOND"
+            " AND NOT EXISTS (SELECT 1 FROM delivery_parked WHERE delivery_parked.event_id = delivery_inbox.event_id)"
             " ORDER BY received_at LIMIT %s RETURNING stream, seq",
             (age_s, rows_max),
         )

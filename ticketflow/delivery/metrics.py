@@ -17,7 +17,7 @@ REWINDS = Counter("delivery_rewinds_total", "Receivers found behind what they ha
 FORKS = Counter("delivery_forks_total", "Epochs ended because this sender had lost history.", _BY_STREAM)
 STREAM_FAULTS = Counter(
     "delivery_stream_faults_total",
-    "Refusals to send: history lost or moved, forked, rewind impossible.",
+    "Sessions ended here: history lost or moved, forked, rewind impossible.",
     ["stream", "fault"],
 )
 RELAY_RETRIES = Counter(
@@ -31,6 +31,13 @@ BATCHES = Counter("delivery_batches_total", "Transactions that committed effects
 DUPLICATES = Counter("delivery_duplicates_total", "Events dropped because their id was known.", _BY_STREAM)
 IGNORED = Counter("delivery_ignored_total", "Events of a kind that this version does not know.", _BY_STREAM)
 PARKED = Counter("delivery_parked_total", "Events set aside, by reason.", ["stream", "reason"])
+PARKED_NOW = Gauge("delivery_parked_events", "Events that are parked now, by reason.", ["stream", "reason"])
+PARKED_OLDEST = Gauge("delivery_parked_oldest_seconds", "How long the oldest of them has been.", ["stream", "reason"])
+PARKED_HANDLED = Counter(
+    "delivery_parked_handled_total",
+    "Parked events that people handled by command (result: requeued, failed, discarded), as the audit table has it.",
+    ["stream", "result"],
+)
 REFUSED = Counter("delivery_refused_total", "Senders or batches refused, by code.", ["stream", "code"])
 INBOX_RETRIES = Counter(
     "delivery_inbox_retries_total", "Transactions run again, by the type of the fault.", ["stream", "fault"]

@@ -64,6 +64,8 @@ class PostgresInbox:
                 DELETE FROM delivery_inbox WHERE event_id IN (
                     SELECT event_id FROM delivery_inbox
                     WHERE received_at < clock_timestamp() - make_interval(secs => $1)
+                      AND NOT EXISTS (
+                          SELECT 1 FROM delivery_parked WHERE delivery_parked.event_id = delivery_inbox.event_id)
                     ORDER BY received_at LIMIT $2
                 ) RETURNING stream, seq
             ), floors AS (

@@ -29,6 +29,7 @@ class Tables:
     inbox: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     inbox_streams: dict[str, InboxState] = field(default_factory=dict)
     parked: list[tuple[str, ParkedRow]] = field(default_factory=list)
+    audit: list[tuple[str, str, str, str]] = field(default_factory=list)
     effects: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -175,6 +176,9 @@ class MemoryDialect:
 
     async def parked_count(self, conn: Tables, stream: str) -> int:
         return len(conn.parked)
+
+    async def audit(self, conn: Tables, actor: str, action: str, subject: str, detail: str) -> None:
+        conn.audit.append((actor, action, subject, detail))
 
     async def backlog(self, conn: Tables, stream: str) -> Backlog:
         return Backlog(0, 0.0, 0, 0)
