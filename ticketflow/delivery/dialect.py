@@ -191,8 +191,8 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         ...
 
     async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
-        """Delete dedup keys older than ``age_s``, but none whose event is parked, and note up to which seq they are gone;
-        how many."""
+        """Delete dedup keys older than ``age_s``, but none whose event is parked; how many. Up to which seq they are
+        gone is noted: see ``floor_seq``."""
         ...
 
     # -- parked

@@ -172,6 +172,10 @@ class HistoryDialect(Protocol[ConnInT]):
 
     # -- for people
 
+    async def ends(self, conn: ConnInT) -> list[tuple[Side, str, int, int]]:
+        """Both sides of every stream of this store: side, stream, epoch, and how far it goes."""
+        ...
+
     async def findings(self, conn: ConnInT, settled: bool = False) -> list[Finding]:
         """What is unresolved; with ``settled``, everything."""
         ...

@@ -192,7 +192,10 @@ class MariaDBHistory:
             return int((await fetch(conn, sql, span))[0][0])
         sql = """
             SELECT (SELECT COUNT(DISTINCT seq) FROM delivery_inbox WHERE stream = %s AND seq BETWEEN %s AND %s)
-                 + (SELECT COUNT(*) FROM delivery_passed WHERE stream = %s AND seq BETWEEN %s AND %s)
+                 + (SELECT COUNT(*) FROM delivery_passed AS passed
+                    WHERE stream = %s AND seq BETWEEN %s AND %s AND NOT EXISTS (
+                        SELECT 1 FROM delivery_inbox AS inbox
+                        WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
             """
         return int((await fetch(conn, sql, (*span, *span)))[0][0])
 
@@ -308,6 +311,16 @@ class MariaDBHistory:
         )
 
     # -- for people
+
+    async def ends(self, conn: Connection) -> list[tuple[Side, str, int, int]]:
+        rows = await fetch(
+            conn,
+            """
+            SELECT 'out', stream, epoch, last_seq FROM delivery_stream
+            UNION ALL SELECT 'in', stream, epoch, watermark FROM delivery_inbox_stream ORDER BY 2, 1
+            """,
+        )
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     async def findings(self, conn: Connection, settled: bool = False) -> list[Finding]:
         rows = await fetch(

@@ -191,7 +191,10 @@ class PostgresHistory:
         else:
             sql = """
                 SELECT (SELECT count(DISTINCT seq) FROM delivery_inbox WHERE stream = $1 AND seq BETWEEN $2 AND $3)
-                     + (SELECT count(*) FROM delivery_passed WHERE stream = $1 AND seq BETWEEN $2 AND $3)
+                     + (SELECT count(*) FROM delivery_passed AS passed
+                        WHERE stream = $1 AND seq BETWEEN $2 AND $3 AND NOT EXISTS (
+                            SELECT 1 FROM delivery_inbox AS inbox
+                            WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
                 """
         return cast(int, await conn.fetchval(sql, stream, first_seq, last_seq))
 
@@ -340,6 +343,15 @@ class PostgresHistory:
         )
 
     # -- for people
+
+    async def ends(self, conn: Connection) -> list[tuple[Side, str, int, int]]:
+        rows = await conn.fetch(
+            """
+            SELECT 'out', stream, epoch, last_seq FROM delivery_stream
+            UNION ALL SELECT 'in', stream, epoch, watermark FROM delivery_inbox_stream ORDER BY 2, 1
+            """
+        )
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     async def findings(self, conn: Connection, settled: bool = False) -> list[Finding]:
         rows = await conn.fetch(
