@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.unit.delivery.clock import now
-from ticketflow.delivery.dialect import Backlog, InboxState, OutboxRow, ParkedRow, StagedRow, StreamState
+from tests.unit.delivery.memory_history import HistoryTables, MemoryHistory
+from ticketflow.delivery.dialect import Arrival, Backlog, InboxState, OutboxRow, ParkedRow, StagedRow, StreamState
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 
 
@@ -31,6 +32,7 @@ class Tables:
     parked: list[tuple[str, ParkedRow]] = field(default_factory=list)
     audit: list[tuple[str, str, str, str]] = field(default_factory=list)
     effects: list[tuple[str, str]] = field(default_factory=list)
+    history: HistoryTables = field(default_factory=HistoryTables)
 
 
 class MemoryPool:
@@ -69,7 +71,7 @@ class MemoryPool:
             raise Unavailable("down")
 
 
-class MemoryDialect:
+class MemoryDialect(MemoryHistory):
     """The dialect over Tables. Same promises as the real ones, in the plainest form."""
 
     name = "memory"
@@ -160,8 +162,8 @@ class MemoryDialect:
         conn.inbox_streams[stream] = state._replace(watermark=to_seq)
         return state.watermark == from_seq
 
-    async def record(self, conn: Tables, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        new = {event_id: seq for event_id, seq in reversed(events) if event_id not in conn.inbox}
+    async def record(self, conn: Tables, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        new = {came.event_id: came.seq for came in reversed(arrivals) if came.event_id not in conn.inbox}
         conn.inbox |= {event_id: (stream, seq) for event_id, seq in new.items()}
         return set(new)
 
