@@ -61,9 +61,7 @@ def test_nothing_is_ever_skipped(last: int, acked: int, watermark: int | None) -
 
 
 @given(last=seqs, epoch=st.integers(1, 9), watermark=seqs)
-def test_under_its_epoch_a_sender_goes_on_only_from_a_position_of_its_own(
-    last: int, epoch: int, watermark: int
-) -> None:
+def test_a_sender_goes_on_only_where_it_has_been(last: int, epoch: int, watermark: int) -> None:
     state = StreamState(5, last, 0)
     try:
         resume = decide("s", state, epoch, watermark)

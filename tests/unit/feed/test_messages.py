@@ -169,7 +169,7 @@ def test_bytes_that_are_no_message_are_refused(body: bytes) -> None:
 def test_only_events_may_be_large() -> None:
     assert decode(msgpack.packb(["events", 1, [b"x" * 2000]]))
     with pytest.raises(RemoteProtocolError) as refused:
-        decode(msgpack.packb([*HELLO, b"x" * 2000]))
+        decode(msgpack.packb([*HELLO, [], b"x" * 2000]))
     assert refused.value.code == Code.FRAME_TOO_LARGE
 
 
