@@ -15,7 +15,18 @@ from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
-from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, Relays, Retention
+from ticketflow.delivery import (
+    SCHEMA,
+    HoleCheck,
+    Inbox,
+    MariaDBDialect,
+    Outbox,
+    ParkedWatch,
+    Relays,
+    Retention,
+)
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
+from ticketflow.delivery.parking_watch import WATCH_EVERY_S
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
@@ -89,6 +100,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S)
     _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S)
     _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)
+    _repeat(service, "parked-watch", ParkedWatch(pool, dialect, IN_STREAM), WATCH_EVERY_S)
 
     def wake_all() -> None:
         relay.wake.set()
@@ -103,6 +115,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
         name=settings.instance,
         expected_errors=(OSError, TimeoutError, Unavailable, Indefinite),
     )
+    _repeat(service, "holes", HoleCheck(pool, dialect, rewound=feed.renew), HOLES_IDLE_S)
     service.on_drain(lambda: feed.drain(3), 4)
     server = HttpServer(
         [],

@@ -11,7 +11,7 @@ Laws of this file:
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 
@@ -52,6 +52,14 @@ class Applier:
             for delivery in deliveries:
                 await self._apply_one(delivery)
 
+    async def write(self, conn: Connection, facts: Mapping[str, Fact]) -> list[Fact]:
+        """Dedup keys, sales and commands of ``facts`` (by event id), in the caller's transaction; the new ones."""
+        new = await self._deduplicator.first_times(conn, sorted(facts))
+        fresh = [fact for event_id, fact in facts.items() if event_id in new]
+        await store.fold(conn, merge_all(fact.view for fact in fresh))
+        await self._outbox.stage(conn, [fact.command for fact in fresh if fact.command is not None])
+        return fresh
+
     async def _apply_one(self, delivery: Delivery) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -77,10 +85,7 @@ class Applier:
         if facts or aside:
             async with self._pool.transaction() as conn:
                 # In one order, so that two consumers, during a change of the active one, cannot wait for each other.
-                new = await self._deduplicator.first_times(conn, sorted(facts))
-                fresh = [fact for event_id, fact in facts.items() if event_id in new]
-                await store.fold(conn, merge_all(fact.view for fact in fresh))
-                await self._outbox.stage(conn, [fact.command for fact in fresh if fact.command is not None])
+                fresh = await self.write(conn, facts)
                 await store.park(conn, aside)
         self._tell(fresh, sum(isinstance(meaning, Fact) for meaning in meanings) - len(fresh))
         self._tell_parked(aside)

@@ -9,7 +9,8 @@ from portal.applier import Applier
 from portal.consumer import Consumer
 from portal.settings import DatabaseSettings, PortalSettings
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
-from ticketflow.delivery import SCHEMA, Deduplicator, Outbox, PostgresDialect, Relays, Retention
+from ticketflow.delivery import SCHEMA, Deduplicator, HoleCheck, Outbox, PostgresDialect, Relays, Retention
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import client_context
 from ticketflow.runtime.amqp import Broker
@@ -70,7 +71,11 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     service.run_task("relay", relay.run)
     purge = Retention(pool, dialect, streams=[STREAM_OUT]).run_once
     service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S))
-    service.run_task("parked", lambda: loop("parked", ParkedCounter(pool).run_once, idle_s=COUNT_EVERY_S))
+    holes = HoleCheck(pool, dialect).run_once
+    service.run_task("holes", lambda: loop("holes", holes, idle_s=HOLES_IDLE_S))
+    service.run_task(
+        "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
+    )
 
 
 def _tls(settings: PortalSettings) -> SSLContext | None:

@@ -67,11 +67,14 @@ async def sale(conn: Connection, order_id: str) -> Sale | None:
 
 
 async def park(conn: Connection, rows: Sequence[Parked]) -> None:
-    """Sets messages aside; one that is parked already stays as it is."""
+    """Sets messages aside. One that is parked already stays as it is; one that has been applied or discarded meanwhile
+    is not parked again."""
     await conn.executemany(
         """
         INSERT INTO portal_parked (body_sha256, event_id, event_key, kind, headers, body, reason, detail, attempts)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
+        SELECT $1::bytea, $2::uuid, $3::text, $4::text, $5::jsonb, $6::bytea, $7::text, $8::text, $9::integer
+        WHERE $2::uuid IS NULL OR NOT EXISTS (SELECT 1 FROM delivery_inbox WHERE event_id = $2::uuid)
+        ON CONFLICT DO NOTHING
         """,
         [
             (

@@ -1,7 +1,9 @@
 """What the portal does beside consuming: counting what is parked, watching its relay."""
 
-from portal import metrics, store
-from ticketflow.delivery import Relays
+from functools import partial
+
+from portal import metrics, store, store_parked
+from ticketflow.delivery import ParkedWatch, PostgresDialect, Relays
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
@@ -10,15 +12,16 @@ RELAY_LATE_S = 30.0  # a failover of reservation's database takes 8 to 23 s
 
 
 class ParkedCounter:
-    """Keeps the gauge of parked messages, from which the alert is made."""
+    """Keeps the gauges of parked messages, from which the alert is made; ``stream``: whose events they are."""
 
-    def __init__(self, pool: PostgresPool) -> None:
+    def __init__(self, pool: PostgresPool, dialect: PostgresDialect, stream: str) -> None:
         self._pool = pool
+        self._watch = ParkedWatch(pool, dialect, stream, partial(store_parked.counts, stream=stream))
 
     async def run_once(self) -> int:
         async with self._pool.acquire() as conn:
             metrics.PARKED_NOW.set(await store.parked_count(conn))
-        return 0
+        return await self._watch.run_once()
 
 
 class RelayCheck:

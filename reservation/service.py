@@ -11,7 +11,19 @@ from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
-from ticketflow.delivery import SCHEMA, Inbox, Outbox, PostgresDialect, Relays, Retention
+from ticketflow.delivery import (
+    SCHEMA,
+    Handler,
+    HoleCheck,
+    Inbox,
+    Outbox,
+    ParkedWatch,
+    PostgresDialect,
+    Relays,
+    Retention,
+)
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
+from ticketflow.delivery.parking_watch import WATCH_EVERY_S
 from ticketflow.events import SaleSettle
 from ticketflow.feed import FeedServer, client_context, server_context
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -44,6 +56,11 @@ def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: Reservation
     return [*holds.routes(), *CatalogueApi(pool).routes()]
 
 
+def handlers(pool: PostgresPool, outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
+    """What the stream in does, by kind of event."""
+    return {SaleSettle.kind: HoldStore(pool, outbox).settle}
+
+
 async def serve(service: Service, settings: ReservationSettings) -> None:
     """Builds the service; it serves whether its neighbours are there or not."""
     buyers = PostgresPool(settings.database_dsn, name="buyers", size_max=BUYERS_CONNECTIONS)
@@ -60,9 +77,8 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         ssl=client_tls,
     )
     outbox.wakes(relay.wake)
-    settle = HoldStore(background, outbox).settle
     listener = FeedServer(
-        Inbox(background, dialect, stream=STREAM_IN, handlers={SaleSettle.kind: settle}, committed=outbox.notify),
+        Inbox(background, dialect, stream=STREAM_IN, handlers=handlers(background, outbox), committed=outbox.notify),
         host=settings.feed_host,
         port=settings.feed_port,
         ssl=server_tls,
@@ -93,6 +109,8 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
         ("purger", Purger(background).run_once, PURGE_IDLE_S),
         ("retention", retention.run_once, PURGE_IDLE_S),
+        ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),
+        ("parked-watch", ParkedWatch(background, dialect, STREAM_IN).run_once, WATCH_EVERY_S),
     ):
         service.run_task(name, partial(loop, name, run_once, idle_s=idle_s, backoff_s=STORE_BACKOFF_S))
 

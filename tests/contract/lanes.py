@@ -22,7 +22,7 @@ RESTORED = ("effects", "delivery_inbox", POSITIONS)
 
 
 async def set_lanes(store: Store, lanes: int, stream: str = STREAM) -> bool:
-    return await LaneChange(store.pool, store.dialect, stream).set(lanes)
+    return await LaneChange(store.pool, store.dialect, stream).set(lanes, actor="test")
 
 
 async def lane_leader(store: Store, number: int, lanes: int, owner: str = "one") -> Ledger[Any]:

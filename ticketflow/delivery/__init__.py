@@ -13,18 +13,23 @@ from ticketflow.delivery.dedup import Deduplicator
 from ticketflow.delivery.dialect import Backlog, Dialect, Pool
 from ticketflow.delivery.errors import (
     DeliveryFault,
+    HistoryMoved,
     LeaseLost,
     Poison,
     RewindImpossible,
     StreamFault,
+    StreamForked,
     StreamHistoryLost,
 )
+from ticketflow.delivery.hole_check import HoleCheck
 from ticketflow.delivery.inbox import Inbox
 from ticketflow.delivery.lanes import Lane, lane_of
 from ticketflow.delivery.lanes_barrier import KIND as BARRIER_KIND
 from ticketflow.delivery.lanes_change import LaneChange
 from ticketflow.delivery.mariadb import MariaDBDialect
 from ticketflow.delivery.outbox import Outbox
+from ticketflow.delivery.parking import Parking
+from ticketflow.delivery.parking_watch import ParkedWatch
 from ticketflow.delivery.postgres import PostgresDialect
 from ticketflow.delivery.relay import Relay
 from ticketflow.delivery.relays import Relays
@@ -42,12 +47,16 @@ __all__ = [
     "DeliveryFault",
     "Dialect",
     "Handler",
+    "HistoryMoved",
+    "HoleCheck",
     "Inbox",
     "Lane",
     "LaneChange",
     "LeaseLost",
     "MariaDBDialect",
     "Outbox",
+    "ParkedWatch",
+    "Parking",
     "Poison",
     "Pool",
     "PostgresDialect",
@@ -56,6 +65,7 @@ __all__ = [
     "Retention",
     "RewindImpossible",
     "StreamFault",
+    "StreamForked",
     "StreamHistoryLost",
     "backlog",
     "lane_of",

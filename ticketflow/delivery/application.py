@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from ticketflow.delivery import metrics
-from ticketflow.delivery.dialect import ConnT, Dialect, InboxState, ParkedRow, Pool
+from ticketflow.delivery.dialect import Arrival, ConnT, Dialect, InboxState, ParkedRow, Pool
 from ticketflow.delivery.items import BEHIND, Item, Verdict, parked
 from ticketflow.delivery.lanes_barrier import KIND as BARRIER
 from ticketflow.delivery.lanes_barrier import missing, requires_of
@@ -126,15 +126,18 @@ class Application(Generic[ConnT]):
         progress: _Progress,
         tally: Tally,
     ) -> None:
-        events = [(item.envelope.id, item.seq) for item in items if item.envelope is not None]
-        new = await self._dialect.record(conn, stream, events)
+        came = [Arrival(item.envelope.id, item.seq, item.envelope.key) for item in items if item.envelope is not None]
+        new = await self._dialect.record(conn, stream, came)
         keys = {item.envelope.key for item in items if item.envelope is not None}
         blocked = await self._dialect.parked_keys(conn, self._family, sorted(keys))
+        passed: list[tuple[str | None, int]] = []  # without a dedup key of their own, and no holes for that
         for item in items:
             envelope = item.envelope
             if envelope is None:
+                passed.append((None, item.seq))
                 tally.parked.append(parked(item, Verdict("undecodable", item.fault, 0)))
             elif envelope.id not in new:
+                passed.append((envelope.id, item.seq))
                 tally.duplicates += 1
             else:
                 new.discard(envelope.id)  # the same event twice in one batch
@@ -145,6 +148,9 @@ class Application(Generic[ConnT]):
                     tally.parked.append(parked(item, BEHIND))
                 else:
                     await self._effect(conn, item, envelope, progress, tally)
+        if passed:
+            first_time = await self._dialect.pass_over(conn, stream, state.epoch, passed)
+            tally.parked = [row for row in tally.parked if row.event_id is not None or row.seq in first_time]
         if tally.parked:
             await self._dialect.park(conn, self._family, state.epoch, tally.parked)
         if not await self._dialect.advance_inbox(conn, stream, state.watermark, items[-1].seq):

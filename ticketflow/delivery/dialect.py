@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from ticketflow.delivery.dialect_history import HistoryDialect
 from ticketflow.delivery.lanes import LaneState
 
 ConnT = TypeVar("ConnT")
@@ -27,6 +28,14 @@ class StagedRow(NamedTuple):
     key: str
     kind: str
     body: bytes
+
+
+class Arrival(NamedTuple):
+    """A received event's dedup key. ``seq`` is None when its source has none."""
+
+    event_id: str
+    seq: int | None
+    key: str = ""
 
 
 class OutboxRow(NamedTuple):
@@ -84,7 +93,7 @@ class Pool(Protocol[ConnOutT]):
     def acquire(self) -> AbstractAsyncContextManager[ConnOutT]: ...  # each statement commits by itself
 
 
-class Dialect(Protocol[ConnInT]):
+class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
     """The named statements. See postgres.py and mariadb.py, which stand side by side."""
 
     name: str
@@ -233,13 +242,14 @@ class Dialect(Protocol[ConnInT]):
         """Move the watermark, if it still is ``from_seq``."""
         ...
 
-    async def record(self, conn: ConnInT, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        """Record dedup keys as (event_id, seq); those that were not recorded before, by any stream. Raises runtime's
+    async def record(self, conn: ConnInT, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        """Record dedup keys; those that were not recorded before, by any stream. Raises runtime's
         Retryable when another transaction recorded one of them meanwhile."""
         ...
 
     async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
-        """Delete dedup keys older than ``age_s``; how many."""
+        """Delete dedup keys older than ``age_s``, but none whose event is parked; how many. Up to which seq they are
+        gone is noted: see ``floor_seq``."""
         ...
 
     # -- parked
@@ -251,6 +261,13 @@ class Dialect(Protocol[ConnInT]):
         ...
 
     async def parked_count(self, conn: ConnInT, stream: str) -> int: ...
+
+    # -- audit
+
+    async def audit(self, conn: ConnInT, actor: str, action: str, subject: str, detail: str) -> None:
+        """Note what a person did, in the transaction of the deed. ``action`` is stable, such as parked.requeue;
+        at most 255 characters of actor and subject, 64 of action."""
+        ...
 
     # -- watching
 

@@ -16,13 +16,13 @@ from typing import Generic
 
 from ticketflow.delivery import jitter, metrics
 from ticketflow.delivery.application import Application, Failed, Handler, is_barrier
-from ticketflow.delivery.dialect import ConnT, Dialect, InboxState, Pool
+from ticketflow.delivery.dialect import ConnT, Dialect, Pool
+from ticketflow.delivery.greeting import Greeting
 from ticketflow.delivery.items import Item, Verdict, items_of, verdict_on
 from ticketflow.delivery.lanes import lane_of
 from ticketflow.feed import Backoff, Code, Hello, Peer, Position, Refusal
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
-from ticketflow.runtime.retry import retrying
 
 ATTEMPTS_MAX = 3  # single attempts at an effect that raises, before it is parked
 ATTEMPT_PAUSE_S = (0.02, 0.1)  # between them: long enough for a passing conflict, short enough for those behind it
@@ -57,6 +57,7 @@ class Inbox(Generic[ConnT]):
         self.stream = stream
         self._pool = pool
         self._dialect = dialect
+        self._greeting = Greeting(pool, dialect)
         self._application = Application(pool, dialect, stream, handlers)
         self._committed = committed
         self._attempts_max = attempts_max
@@ -67,7 +68,11 @@ class Inbox(Generic[ConnT]):
         """Where we stand. A sender with an older fencing token than one we have seen is refused."""
         if lane_of(self.stream, hello.stream) is None:
             raise self._refusal(Code.STREAM_UNKNOWN, f"stream {hello.stream} is not received here")
-        state = await retrying(lambda: self._greet(hello))
+        try:
+            state = await self._greeting.meet(hello)
+        except Refusal as refusal:
+            metrics.REFUSED.labels(hello.stream, refusal.code).inc()
+            raise
         metrics.WATERMARK.labels(hello.stream).set(state.watermark)
         if state.epoch != hello.epoch or state.watermark > hello.last_seq:
             log.error(
@@ -112,19 +117,6 @@ class Inbox(Generic[ConnT]):
                 if verdict is None:
                     await asyncio.sleep(jitter.rng.uniform(*ATTEMPT_PAUSE_S))
         return watermark
-
-    async def _greet(self, hello: Hello) -> InboxState:
-        async with self._pool.transaction() as conn:
-            await self._dialect.ensure_inbox(conn, hello.stream, hello.epoch, hello.fence)
-            state = await self._dialect.lock_inbox(conn, hello.stream)
-            assert state is not None
-            if hello.fence < state.fence:
-                raise self._refusal(Code.FENCED, f"fence {hello.fence} is older than {state.fence}")
-            # A receiver that has nothing yet belongs to whichever history comes first.
-            epoch = hello.epoch if state.watermark == 0 else state.epoch
-            if (epoch, hello.fence) != (state.epoch, state.fence):
-                await self._dialect.adopt_sender(conn, hello.stream, epoch, hello.fence)
-        return InboxState(epoch, state.watermark, hello.fence)
 
     async def _patiently(self, hello: Hello, items: Sequence[Item], verdict: Verdict | None) -> int | Failed:
         """One transaction, repeated while the store is at fault and patience lasts."""

@@ -32,18 +32,18 @@ class LaneChange(Generic[ConnT]):
         async with self._pool.acquire() as conn:
             return await self._dialect.lane_states(conn, self.family)
 
-    async def set(self, lanes: int) -> bool:
-        """Make it ``lanes``; False when it is so already. Raises ValueError, Unavailable, Indefinite: look again."""
+    async def set(self, lanes: int, *, actor: str) -> bool:
+        """Make it ``lanes``, in the name of ``actor``; False when it is so already. Raises ValueError, Unavailable, Indefinite: look again."""
         if not 1 <= lanes <= LANES_MAX:
             raise ValueError(f"{lanes} lanes; 1 to {LANES_MAX} are possible")
 
         async def attempt() -> bool:
             async with self._pool.transaction() as conn:
-                return await self._change(conn, lanes)
+                return await self._change(conn, lanes, actor)
 
         return await retrying(attempt)
 
-    async def _change(self, conn: ConnT, lanes: int) -> bool:
+    async def _change(self, conn: ConnT, lanes: int, actor: str) -> bool:
         await self._dialect.ensure_stream(conn, self.family)
         state = await self._dialect.stream_state(conn, self.family)
         assert state is not None
@@ -66,6 +66,7 @@ class LaneChange(Generic[ConnT]):
                 await self._stage(conn, stream, to_seq, requires)
             if not await self._dialect.set_lanes(conn, stream, lanes, last_seq, to_seq):
                 raise Retryable(f"stream {stream}: last_seq moved under its lock")
+        await self._dialect.audit(conn, actor, "lanes.set", self.family, f"{state.lanes} -> {lanes}")
         return True
 
     async def _stage(self, conn: ConnT, stream: str, seq: int, requires: dict[str, int]) -> None:

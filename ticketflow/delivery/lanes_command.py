@@ -12,6 +12,7 @@ from typing import Any
 
 from ticketflow.delivery.lanes import LANES_MAX, LaneState
 from ticketflow.delivery.lanes_change import LaneChange
+from ticketflow.delivery.stream_commands import add_actor
 from ticketflow.runtime.errors import Indefinite, SettingsError, Unavailable
 from ticketflow.runtime.service import Exit
 
@@ -42,7 +43,7 @@ def main(service: str, arguments: Sequence[str], opened: Opened) -> int:
 
 async def _command(options: argparse.Namespace, opened: Opened) -> int:
     async with opened() as lanes:
-        if options.command == "set" and not await lanes.set(options.lanes):
+        if options.command == "set" and not await lanes.set(options.lanes, actor=options.actor):
             print(f"{lanes.family} has {options.lanes} already", file=sys.stderr)
         print(listed(lanes.family, await lanes.states()))
     return int(Exit.DRAINED)
@@ -71,6 +72,7 @@ def _parser(service: str) -> argparse.ArgumentParser:
     commands.add_parser("show", help="how many there are, and how far each is")
     change = commands.add_parser("set", help="change how many there are")
     change.add_argument("lanes", type=_number, metavar="N", help=f"1 to {LANES_MAX}")
+    add_actor(change)
     return parser
 
 

@@ -5,6 +5,8 @@ Laws:
 - seq is gapless: rows get ``last_seq + 1, ...`` in the transaction that moves last_seq, under the stream's lock.
 - Only committed rows are stamped, in order of position. A row that commits late gets a later seq; it cannot be lost,
   because nothing is ever read "after position n".
+- Nothing is stamped when the stream stands before where this session began: the store was set back under it, and only
+  the receiver can tell what it already has.
 - Which rows are this lane's is read in the stream's row, under its lock: see lanes_change.py.
 """
 
@@ -12,11 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StreamState
-from ticketflow.delivery.errors import RewindImpossible
+from ticketflow.delivery.errors import HistoryMoved, RewindImpossible
 from ticketflow.delivery.lanes import Lane
 from ticketflow.delivery.lanes_gate import Gate
 from ticketflow.delivery.lease import Lease
-from ticketflow.delivery.resume import Resume
+from ticketflow.delivery.resume import Forking, Resume
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.retry import retrying
 
@@ -45,6 +47,7 @@ class Ledger(Generic[ConnT]):
         self._pool = pool
         self._dialect = dialect
         self._lease = lease
+        self._seen: StreamState | None = None  # as of HELLO, or of the last stamp
 
     async def state(self) -> StreamState:
         """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do."""
@@ -53,11 +56,31 @@ class Ledger(Generic[ConnT]):
             await self._dialect.ensure_stream(conn, self.stream)
             return await self._dialect.lock_stream(conn, self.stream)
 
-        return self._noted(await self._under_lease(step))
+        self._seen = self._noted(await self._under_lease(step))
+        return self._seen
 
     def look_again(self) -> None:
         """The number of lanes may have changed: have the next ``has_unstamped`` say that there is something to do."""
         self._look = True
+
+    async def forks(self) -> list[tuple[int, int]]:
+        """The epochs before the present one, as HELLO tells them: (epoch, after_seq)."""
+        return await self._under_lease(lambda conn: self._dialect.stream_forks(conn, self.stream))
+
+    async def fork(self, forking: Forking, seen: StreamState) -> int | None:
+        """End the epoch after what is left of it, and begin another: the new one. None when the stream no longer is
+        where it was ``seen``. A COMMIT that was not answered needs nothing more: the next session sees how it went."""
+
+        async def step(conn: ConnT) -> int | None:
+            state = await self._dialect.lock_stream(conn, self.stream)
+            if (state.epoch, state.last_seq) != (seen.epoch, seen.last_seq):
+                return None
+            await self._dialect.note_fork(
+                conn, self.stream, state.epoch, forking.after_seq, forking.watermark, "the receiver had more"
+            )
+            return await self._dialect.begin_epoch(conn, self.stream, forking.epoch)
+
+        return await self._under_lease(step)
 
     async def resume(self, resume: Resume) -> None:
         """Note where the receiver stands. Raises RewindImpossible when the outbox cannot serve it from there."""
@@ -93,6 +116,7 @@ class Ledger(Generic[ConnT]):
 
         async def step(conn: ConnT) -> StreamState:
             state = await self._dialect.lock_stream(conn, self.stream)
+            self._check(state)
             count = await self._stamp(conn, state, rows_max)
             last_seq = state.last_seq + count
             if count and not await self._dialect.advance_stream(conn, self.stream, state.last_seq, last_seq):
@@ -100,7 +124,18 @@ class Ledger(Generic[ConnT]):
             return state._replace(last_seq=last_seq)
 
         self._look = False
-        return self._noted(await self._under_lease(step)).last_seq
+        state = self._noted(await self._under_lease(step))
+        if self._seen is not None:
+            self._seen = self._seen._replace(last_seq=state.last_seq)
+        return state.last_seq
+
+    def _check(self, state: StreamState) -> None:
+        seen = self._seen
+        if seen is not None and (state.epoch != seen.epoch or state.last_seq < seen.last_seq):
+            raise HistoryMoved(
+                f"stream {self.stream}: at {state.last_seq} of epoch {state.epoch}, and was at {seen.last_seq} of"
+                f" epoch {seen.epoch}"
+            )
 
     async def read(self, after_seq: int, last_seq: int) -> list[OutboxRow]:
         """The next stamped rows after ``after_seq``, at least one unless that is ``last_seq`` already, without a gap.

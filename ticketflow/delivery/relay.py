@@ -14,14 +14,14 @@ from contextlib import suppress
 from typing import Generic, NoReturn
 
 from ticketflow.delivery import jitter, metrics
-from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool
-from ticketflow.delivery.errors import LeaseLost, StreamFault
+from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool, StreamState
+from ticketflow.delivery.errors import LeaseLost, StreamFault, StreamForked
 from ticketflow.delivery.lanes import Lane
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.ledger import Ledger
 from ticketflow.delivery.pump import Pump
 from ticketflow.delivery.racing import first_of
-from ticketflow.delivery.resume import Resume, decide
+from ticketflow.delivery.resume import Forking, Resume, decide
 from ticketflow.delivery.stats import watch
 from ticketflow.feed import (
     VERSION,
@@ -189,17 +189,30 @@ class Relay(Generic[ConnT]):
 
     async def _session(self) -> None:
         state = await self._ledger.state()
-        hello = Hello(VERSION, self.stream, state.epoch, self._lease.check(), state.last_seq, self._lease.owner)
+        forks = tuple(fork for fork in await self._ledger.forks() if fork[0] < state.epoch)
+        hello = Hello(VERSION, self.stream, state.epoch, self._lease.check(), state.last_seq, self._lease.owner, forks)
         session = await self._connect(
             self._addresses, hello, ssl=self._ssl, limits=self._limits, rotation=self._rotation
         )
         try:
             resume = decide(self.stream, state, session.welcome.epoch, session.welcome.watermark)
+            if isinstance(resume, Forking):
+                await self._fork(resume, state)
             await self._ledger.resume(resume)
             self._welcomed(session, resume)
             await self._pump(session, Pump(self._ledger, self._lease, session, self._work, resume, state.last_seq))
         finally:
             await session.close()
+
+    async def _fork(self, forking: Forking, seen: StreamState) -> NoReturn:
+        """Once, then a new session: it tells the receiver, who sets aside what this sender no longer has."""
+        epoch = await self._ledger.fork(forking, seen)
+        if epoch is not None:
+            metrics.FORKS.labels(self.stream).inc()
+        raise StreamForked(
+            f"stream {self.stream}: the receiver has {forking.watermark} of epoch {forking.epoch}, this sender"
+            f" {seen.last_seq} of epoch {seen.epoch}: it goes on in epoch {epoch or 'that another began'}"
+        )
 
     async def _pump(self, session: SenderSession, pump: Pump[ConnT]) -> None:
         try:

@@ -25,7 +25,7 @@ from ticketflow.feed.errors import (
     RemoteProtocolError,
     SessionLost,
 )
-from ticketflow.feed.limits import EVENT_BYTES_MAX, FRAME_BYTES_MAX, VERSION, Limits
+from ticketflow.feed.limits import EVENT_BYTES_MAX, FORKS_MAX, FRAME_BYTES_MAX, VERSION, Limits
 from ticketflow.feed.messages import Hello, Welcome
 from ticketflow.feed.receiving import Position
 from ticketflow.feed.rotation import Backoff, Rotation
@@ -35,6 +35,7 @@ from ticketflow.feed.tls import client_context, server_context
 
 __all__ = [
     "EVENT_BYTES_MAX",
+    "FORKS_MAX",
     "FRAME_BYTES_MAX",
     "VERSION",
     "Address",

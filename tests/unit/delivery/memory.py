@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.unit.delivery.clock import now
-from ticketflow.delivery.dialect import Backlog, InboxState, OutboxRow, ParkedRow, StagedRow, StreamState
+from tests.unit.delivery.memory_history import HistoryTables, MemoryHistory
+from ticketflow.delivery.dialect import Arrival, Backlog, InboxState, OutboxRow, ParkedRow, StagedRow, StreamState
 from ticketflow.delivery.lanes import SLOTS, LaneState, numbered
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 
@@ -33,7 +34,9 @@ class Tables:
     parked: list[tuple[str, ParkedRow]] = field(default_factory=list)
     barriers: list[tuple[str, int, str]] = field(default_factory=list)  # stream, seq, requires
     replicas: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)  # held, seen_at
+    audit: list[tuple[str, str, str, str]] = field(default_factory=list)
     effects: list[tuple[str, str]] = field(default_factory=list)
+    history: HistoryTables = field(default_factory=HistoryTables)
 
 
 class MemoryPool:
@@ -72,7 +75,7 @@ class MemoryPool:
             raise Unavailable("down")
 
 
-class MemoryDialect:
+class MemoryDialect(MemoryHistory):
     """The dialect over Tables. Same promises as the real ones, in the plainest form."""
 
     name = "memory"
@@ -219,8 +222,8 @@ class MemoryDialect:
         conn.inbox_streams[stream] = state._replace(watermark=to_seq)
         return state.watermark == from_seq
 
-    async def record(self, conn: Tables, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        new = {event_id: seq for event_id, seq in reversed(events) if event_id not in conn.inbox}
+    async def record(self, conn: Tables, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        new = {came.event_id: came.seq for came in reversed(arrivals) if came.event_id not in conn.inbox}
         conn.inbox |= {event_id: (stream, seq) for event_id, seq in new.items()}
         return set(new)
 
@@ -235,6 +238,9 @@ class MemoryDialect:
 
     async def parked_count(self, conn: Tables, stream: str) -> int:
         return len(conn.parked)
+
+    async def audit(self, conn: Tables, actor: str, action: str, subject: str, detail: str) -> None:
+        conn.audit.append((actor, action, subject, detail))
 
     async def backlog(self, conn: Tables, stream: str) -> Backlog:
         return Backlog(0, 0.0, 0, 0)

@@ -43,7 +43,7 @@ class LaneWorld(World):
 
     async def change(self) -> None:
         with suppress(Unavailable, Indefinite):
-            await LaneChange(self.sending, self.dialect, STREAM).set(self.rng.choice(NUMBERS))
+            await LaneChange(self.sending, self.dialect, STREAM).set(self.rng.choice(NUMBERS), actor="test")
 
     async def live(self) -> None:
         self.start_inbox()
@@ -166,7 +166,7 @@ def test_a_restored_receiver_waits_at_the_barrier_for_the_lane_that_lost_history
         world.start_relay()
         await world.write()
         await world.settle()
-        await LaneChange(world.sending, world.dialect, STREAM).set(4)
+        await LaneChange(world.sending, world.dialect, STREAM).set(4, actor="test")
         await world.settle()
         async with world.receiving._lock:
             world.receiving.tables = Tables()
