@@ -12,9 +12,7 @@ STREAM = "orders"
 PEER = Peer("127.0.0.1", 1)
 
 
-def hello(
-    *, epoch: int = 1, fence: int = 1, last_seq: int = 1000, forks: tuple[tuple[int, int], ...] = ()
-) -> Hello:
+def hello(*, epoch: int = 1, fence: int = 1, last_seq: int = 1000, forks: tuple[tuple[int, int], ...] = ()) -> Hello:
     return Hello(VERSION, STREAM, epoch, fence, last_seq, "sender", forks)
 
 
