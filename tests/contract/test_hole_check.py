@@ -228,7 +228,7 @@ async def test_a_hole_is_filled_over_the_feed_while_events_flow(ends: Ends) -> N
         await stage(both.sending, *events("a", 50))
         await wait_until(lambda: both.delivered(50))
         await lose(both.receiving, 7, 30)
-        check = checks(both.receiving, rewound=lambda stream: both._server and both._server.renew(stream))
+        check = checks(both.receiving, rewound=both.renew)
 
         async def filled() -> bool:
             await check.run_once()
@@ -246,7 +246,7 @@ async def test_a_hole_at_both_ends_does_not_stop_the_stream(ends: Ends) -> None:
         await wait_until(lambda: both.delivered(20))
         await lose(both.receiving, 7)
         await both.sending.do("DELETE FROM delivery_outbox WHERE seq = 9")
-        check = checks(both.receiving, rewound=lambda stream: both._server and both._server.renew(stream))
+        check = checks(both.receiving, rewound=both.renew)
         await check.run_once()
         await stage(both.sending, *events("b", 5))
         await wait_until(lambda: both.delivered(25), timeout_s=60)  # some HELLOs, each a second or two after the other
