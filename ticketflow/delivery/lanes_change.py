@@ -33,7 +33,8 @@ class LaneChange(Generic[ConnT]):
             return await self._dialect.lane_states(conn, self.family)
 
     async def set(self, lanes: int, *, actor: str) -> bool:
-        """Make it ``lanes``, in the name of ``actor``; False when it is so already. Raises ValueError, Unavailable, Indefinite: look again."""
+        """Make it ``lanes``, in the name of ``actor``; False when it is so already. Raises ValueError, Unavailable, or
+        Indefinite: look again."""
         if not 1 <= lanes <= LANES_MAX:
             raise ValueError(f"{lanes} lanes; 1 to {LANES_MAX} are possible")
 

@@ -11,6 +11,7 @@ Laws:
 """
 
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StreamState
@@ -184,10 +185,12 @@ class Ledger(Generic[ConnT]):
 
 
 def following(after_seq: int, rows: list[OutboxRow]) -> list[OutboxRow]:
-    """``rows``, if they are exactly what follows ``after_seq``. Raises RewindImpossible."""
+    """As many of ``rows`` as follow ``after_seq`` without a gap, at least one. Raises RewindImpossible.
+
+    What comes before a gap is sent all the same: it may be just what the receiver lost.
+    """
     if not rows:
         raise RewindImpossible(f"the event after {after_seq} is wanted, and none is kept")
-    for expected, row in enumerate(rows, after_seq + 1):
-        if row.seq != expected:
-            raise RewindImpossible(f"event {expected} is wanted, the next that is kept is {row.seq}")
-    return rows
+    if rows[0].seq != after_seq + 1:
+        raise RewindImpossible(f"event {after_seq + 1} is wanted, the next that is kept is {rows[0].seq}")
+    return [row for _, row in takewhile(lambda pair: pair[0] == pair[1].seq, enumerate(rows, after_seq + 1))]

@@ -58,7 +58,8 @@ class MemoryHistory:
     async def top_seq(self, conn: Any, stream: str) -> int:
         seqs = [seq or 0 for of, seq in conn.inbox.values() if of == stream]
         passed = [seq for of, seq in conn.history.passed if of == stream]
-        return max([*seqs, *passed, conn.inbox_streams[stream].watermark])
+        top: int = max([*seqs, *passed, conn.inbox_streams[stream].watermark])
+        return top
 
     async def quarantine(self, conn: Any, stream: str, epoch: int, after_seq: int) -> int:
         found = [

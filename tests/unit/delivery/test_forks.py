@@ -74,8 +74,10 @@ class Receiver:
         return self.history.epoch == sender.epoch and len(self.has) <= len(sender.sent)
 
 
-def agree(copy: list[int], sent: list[int]) -> bool:
-    return copy[: len(sent)] == sent[: len(copy)]
+def agree(history: History, has: list[int], sender: Sender) -> bool:
+    """Whether what a copy has of the sender's epoch is what the sender has."""
+    known = has[: history.ends.get(sender.epoch, 0)]
+    return known[: len(sender.sent)] == sender.sent[: len(known)]
 
 
 STEPS = st.lists(
@@ -94,6 +96,12 @@ def test_whatever_is_restored_when_a_receiver_has_a_prefix_of_its_senders_histor
         if step == "send" and lived:  # nothing is stamped before the first exchange of a session
             number += 1
             sender.sent.append(number)
+            # The limit: seqs of an epoch of which neither end remembered anything are given again, and a copy from
+            # before that cannot be told from one of now.
+            backups = [copy for copy in backups if agree(copy.history, copy.sent, sender)]
+            backups = backups or [sender.copy()]
+            older = [copy for copy in older if agree(*copy, sender)]
+            older = older or [(receiver.history, list(receiver.has))]
         elif step == "back up":
             backups.append(sender.copy())
             older.append((receiver.history, list(receiver.has)))
@@ -115,14 +123,6 @@ def test_whatever_is_restored_when_a_receiver_has_a_prefix_of_its_senders_histor
             assert receiver.has == sender.sent[: len(receiver.has)]
             receiver.has += sender.sent[len(receiver.has) :]
             assert receiver.has == sender.sent
-            # The limit: seqs of an epoch of which neither end remembered anything are given again, and a copy from
-            # before that cannot be told from one of now.
-            backups = [copy for copy in backups if copy.epoch != sender.epoch or agree(copy.sent, sender.sent)]
-            older = [copy for copy in older if copy[0].epoch != sender.epoch or agree(copy[1], sender.sent)]
-            if not backups:
-                backups = [sender.copy()]
-            if not older:
-                older = [(receiver.history, list(receiver.has))]
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=10), st.integers(1, 8))
