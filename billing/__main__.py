@@ -1,10 +1,10 @@
-"""``python -m billing web | listener | migrate | parked``."""
+"""``python -m billing web | listener | migrate | parked | stream | lanes``."""
 
 import argparse
 import sys
 from typing import TypeVar
 
-from billing import parked, service
+from billing import lanes, parked, service, streams
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import MigrationError, SettingsError, Unavailable
@@ -19,12 +19,16 @@ S = TypeVar("S", bound=DatabaseSettings)
 def main() -> int:
     if sys.argv[1:2] == ["parked"]:
         return parked.main(sys.argv[2:])
+    if sys.argv[1:2] == ["stream"]:
+        return streams.main(sys.argv[2:])
+    if sys.argv[1:2] == ["lanes"]:
+        return lanes.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m billing", description="Orders, payments and tickets.")
     parser.add_argument(
         "command",
-        choices=["web", "listener", "migrate", "parked"],
+        choices=["web", "listener", "migrate", "parked", "stream", "lanes"],
         help="web: the API; listener: the feed, the relay and the workers; migrate: bring the schema up to date;"
-        " parked: see `parked --help`",
+        " parked, stream, lanes: see `parked --help`, `stream --help`, `lanes --help`",
     )
     command = parser.parse_args().command
     try:

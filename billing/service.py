@@ -14,7 +14,17 @@ from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
-from ticketflow.delivery import SCHEMA, Inbox, MariaDBDialect, Outbox, ParkedWatch, Relay, Retention
+from ticketflow.delivery import (
+    SCHEMA,
+    HoleCheck,
+    Inbox,
+    MariaDBDialect,
+    Outbox,
+    ParkedWatch,
+    Relays,
+    Retention,
+)
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.delivery.parking_watch import WATCH_EVERY_S
 from ticketflow.feed import FeedServer, identity_of, tls_of
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -72,7 +82,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
     changes = Changes(outbox)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
-    relay = Relay(
+    relay = Relays(
         pool,
         dialect,
         stream=OUT_STREAM,
@@ -96,7 +106,8 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     _repeat(service, "parked-watch", ParkedWatch(pool, dialect, IN_STREAM), WATCH_EVERY_S)
 
     def wake_all() -> None:
-        for wake in (relay.wake, *wakes):
+        relay.wake.set()
+        for wake in wakes:
             wake.set()
 
     feed = FeedServer(
@@ -107,6 +118,7 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
         name=settings.instance,
         expected_errors=(OSError, TimeoutError, Unavailable, Indefinite),
     )
+    _repeat(service, "holes", HoleCheck(pool, dialect, rewound=feed.renew), HOLES_IDLE_S)
     service.on_drain(lambda: feed.drain(3), 4)
     server = HttpServer(
         [],

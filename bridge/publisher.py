@@ -7,6 +7,7 @@ Laws of this file:
   unconfirmed event on: consumers see duplicates, and after a lost channel some events before an earlier one.
 - After a failure one event goes ahead alone until the broker has confirmed it: a broker in trouble gets no copies of a
   whole batch, and a queue that appears while a batch is under way cannot take its second half without its first.
+- A stream may come in several lanes. Their barriers are published like any event: whoever counts seqs finds no hole.
 - Nothing is stored: there is no watermark to tell, so the sender goes on after what it knows to be acknowledged.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from bridge import metrics
 from bridge.routing import route
+from ticketflow.delivery import lane_of
 from ticketflow.events.topology import UNDECODABLE
 from ticketflow.feed import Backoff, Code, Hello, Peer, Position, Refusal
 from ticketflow.runtime.amqp import Broker, Outgoing
@@ -44,7 +46,7 @@ class Publisher:
 
     async def hello(self, hello: Hello, peer: Peer) -> Position:
         """Takes the streams it was made for, from the newest holder of their lease."""
-        if hello.stream not in self._streams:
+        if all(lane_of(family, hello.stream) is None for family in self._streams):
             raise Refusal(Code.STREAM_UNKNOWN, f"this is a bridge for {', '.join(sorted(self._streams))}")
         known = self._fences.get(hello.stream)
         if known is not None and known.epoch == hello.epoch and hello.fence < known.fence:

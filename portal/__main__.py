@@ -1,9 +1,9 @@
-"""``python -m portal serve|migrate|parked``."""
+"""``python -m portal serve|migrate|parked|stream|lanes``."""
 
 import argparse
 import sys
 
-from portal import parked, service
+from portal import lanes, parked, service, streams
 from portal.settings import DatabaseSettings, PortalSettings
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import RuntimeFault, SettingsError
@@ -14,14 +14,18 @@ from ticketflow.runtime.settings import load
 def main() -> int:
     if sys.argv[1:2] == ["parked"]:
         return parked.main(sys.argv[2:])
+    if sys.argv[1:2] == ["stream"]:
+        return streams.main(sys.argv[2:])
+    if sys.argv[1:2] == ["lanes"]:
+        return lanes.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m portal", description="What buyers see of their sales.")
     parser.add_argument(
         "command",
         nargs="?",
         default="serve",
-        choices=["serve", "migrate", "parked"],
+        choices=["serve", "migrate", "parked", "stream", "lanes"],
         help="serve: consume events and answer buyers; migrate: bring the schema up to date, then end;"
-        " parked: see `parked --help`",
+        " parked, stream, lanes: see `parked --help`, `stream --help`, `lanes --help`",
     )
     command = parser.parse_args().command
     try:

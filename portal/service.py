@@ -8,7 +8,8 @@ from portal.applier import Applier
 from portal.consumer import Consumer
 from portal.settings import DatabaseSettings, PortalSettings
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
-from ticketflow.delivery import SCHEMA, Deduplicator, Outbox, PostgresDialect, Relay, Retention
+from ticketflow.delivery import SCHEMA, Deduplicator, HoleCheck, Outbox, PostgresDialect, Relays, Retention
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
@@ -39,7 +40,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
-    relay: Relay[Connection] = Relay(
+    relay: Relays[Connection] = Relays(
         pool,
         dialect,
         stream=STREAM_OUT,
@@ -73,6 +74,8 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
     purge = Retention(pool, dialect, streams=[STREAM_OUT]).run_once
     service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S))
+    holes = HoleCheck(pool, dialect).run_once
+    service.run_task("holes", lambda: loop("holes", holes, idle_s=HOLES_IDLE_S))
     service.run_task(
         "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
     )

@@ -3,7 +3,7 @@
 from functools import partial
 
 from portal import metrics, store, store_parked
-from ticketflow.delivery import ParkedWatch, PostgresDialect, Relay
+from ticketflow.delivery import ParkedWatch, PostgresDialect, Relays
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
@@ -27,7 +27,7 @@ class ParkedCounter:
 class RelayCheck:
     """For /readyz: reservation takes what is staged for it."""
 
-    def __init__(self, relay: Relay[Connection]) -> None:
+    def __init__(self, relay: Relays[Connection]) -> None:
         self._relay = relay
 
     async def check(self) -> None:

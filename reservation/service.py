@@ -10,7 +10,18 @@ from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
-from ticketflow.delivery import SCHEMA, Handler, Inbox, Outbox, ParkedWatch, PostgresDialect, Relay, Retention
+from ticketflow.delivery import (
+    SCHEMA,
+    Handler,
+    HoleCheck,
+    Inbox,
+    Outbox,
+    ParkedWatch,
+    PostgresDialect,
+    Relays,
+    Retention,
+)
+from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.delivery.parking_watch import WATCH_EVERY_S
 from ticketflow.events import SaleSettle
 from ticketflow.feed import FeedServer, identity_of, tls_of
@@ -57,7 +68,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
-    relay: Relay[Connection] = Relay(
+    relay: Relays[Connection] = Relays(
         background,
         dialect,
         stream=STREAM_OUT,
@@ -100,6 +111,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
         ("purger", Purger(background).run_once, PURGE_IDLE_S),
         ("retention", retention.run_once, PURGE_IDLE_S),
+        ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),
         ("parked-watch", ParkedWatch(background, dialect, STREAM_IN).run_once, WATCH_EVERY_S),
     ):
         service.run_task(name, partial(loop, name, run_once, idle_s=idle_s, backoff_s=STORE_BACKOFF_S))

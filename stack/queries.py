@@ -13,18 +13,19 @@ import psycopg
 import pymysql
 
 from stack.stack import Stack
+from ticketflow.delivery.lanes import streams_of
 
 Row = tuple[Any, ...]
 
-# What waits at the sending end of a stream: not yet stamped, or stamped and not yet acknowledged.
+# What waits at the sending end of a stream, in all of its lanes: not yet stamped, or stamped and not yet acknowledged.
 BACKLOG_POSTGRES = """
     SELECT count(*), extract(epoch FROM clock_timestamp() - min(created_at))
       FROM delivery_outbox AS o LEFT JOIN delivery_stream AS s USING (stream)
-     WHERE o.stream = %s AND (o.seq IS NULL OR o.seq > s.acked_seq)"""
+     WHERE o.stream = ANY (%s) AND (o.seq IS NULL OR o.seq > s.acked_seq)"""
 BACKLOG_MARIADB = """
     SELECT count(*), timestampdiff(MICROSECOND, min(o.created_at), utc_timestamp(6)) / 1e6
       FROM delivery_outbox AS o LEFT JOIN delivery_stream AS s ON s.stream = o.stream
-     WHERE o.stream = %s AND (o.seq IS NULL OR o.seq > s.acked_seq)"""
+     WHERE o.stream IN %s AND (o.seq IS NULL OR o.seq > s.acked_seq)"""
 PARKED = "SELECT count(*) FROM delivery_parked"
 PARKED_BY_PORTAL = "SELECT count(*) FROM portal_parked"  # what it could not use of RabbitMQ's messages
 
@@ -91,9 +92,9 @@ class Stores:
     def backlogs(self) -> dict[str, Backlog]:
         """By the sender's name, which is the stream's."""
         return {
-            "reservation": _backlog(self._postgres(self._reservation, BACKLOG_POSTGRES, "reservation")),
-            "billing": _backlog(self._mariadb(BACKLOG_MARIADB, "billing")),
-            "portal": _backlog(self._postgres(self._portal, BACKLOG_POSTGRES, "portal")),
+            "reservation": _backlog(self._postgres(self._reservation, BACKLOG_POSTGRES, streams_of("reservation"))),
+            "billing": _backlog(self._mariadb(BACKLOG_MARIADB, streams_of("billing"))),
+            "portal": _backlog(self._postgres(self._portal, BACKLOG_POSTGRES, streams_of("portal"))),
         }
 
     def parked(self) -> dict[str, int]:

@@ -38,6 +38,10 @@ class Delivery:
         self._server = FeedServer(receiver, host="127.0.0.1", port=self.port, limits=QUICK, expected_errors=expected)
         await self._server.start()
 
+    def renew(self, stream: str) -> None:
+        if self._server is not None:
+            self._server.renew(stream)
+
     async def stop_receiver(self, deadline_s: float = 2) -> None:
         if self._server is not None:
             await self._server.drain(deadline_s)

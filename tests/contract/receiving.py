@@ -12,8 +12,8 @@ STREAM = "orders"
 PEER = Peer("127.0.0.1", 1)
 
 
-def hello(*, epoch: int = 1, fence: int = 1, last_seq: int = 1000) -> Hello:
-    return Hello(VERSION, STREAM, epoch, fence, last_seq, "sender")
+def hello(*, epoch: int = 1, fence: int = 1, last_seq: int = 1000, forks: tuple[tuple[int, int], ...] = ()) -> Hello:
+    return Hello(VERSION, STREAM, epoch, fence, last_seq, "sender", forks)
 
 
 def inbox(store: Store, handler: Handler[Any] | None = None, **settings: Any) -> Inbox[Any]:

@@ -113,20 +113,20 @@ def note(envelope: Envelope) -> str:
     return str(msgspec.msgpack.decode(envelope.payload)["hold_id"])
 
 
+def connected(name: str, database: Database) -> tuple[str, PostgresPool | MariaDBPool, Dialect[Any]]:
+    """The URL for migrations, a pool that is not open yet, and the dialect."""
+    if name == "postgres":
+        return database.dsn, PostgresPool(database.dsn, name="test", size_max=6), PostgresDialect()
+    url = f"mysql://{database.user}:{database.password}@{database.host}:{database.port}/{database.name}"
+    addresses = [Address(database.host, database.port)]
+    pool = MariaDBPool(addresses, database.name, database.user, database.password, name="test", size_max=6)
+    return url, pool, MariaDBDialect()
+
+
 @asynccontextmanager
 async def open_store(name: str, database: Database) -> AsyncIterator[Store]:
     """Migrates an empty database and opens a pool to it."""
-    dialect: Dialect[Any]
-    pool: PostgresPool | MariaDBPool
-    if name == "postgres":
-        url = database.dsn
-        pool = PostgresPool(url, name="test", size_max=6)
-        dialect = PostgresDialect()
-    else:
-        url = f"mysql://{database.user}:{database.password}@{database.host}:{database.port}/{database.name}"
-        addresses = [Address(database.host, database.port)]
-        pool = MariaDBPool(addresses, database.name, database.user, database.password, name="test", size_max=6)
-        dialect = MariaDBDialect()
+    url, pool, dialect = connected(name, database)
     await asyncio.to_thread(migrate, url, [SCHEMA[name]], "delivery")
     await pool.open()
     try:

@@ -162,20 +162,60 @@ async def test_a_rewind_beyond_what_is_kept_sends_nothing(ends: Ends) -> None:
         assert await both.sending.rows("SELECT acked_seq FROM delivery_stream") == [(20,)]
 
 
-async def test_a_sender_that_lost_history_sends_nothing_under_the_old_seqs(ends: Ends) -> None:
-    faults = STREAM_FAULTS.labels(STREAM, "stream_history_lost")
-    before = faults._value.get()
+async def restore_outbox(store: Store, to: int) -> None:
+    """The sending store as an older copy has it."""
+    await store.do("DELETE FROM delivery_outbox WHERE seq > %s OR seq IS NULL", to)
+    await store.do("UPDATE delivery_stream SET last_seq = %s, acked_seq = %s", to, to)
+
+
+async def test_a_sender_that_lost_history_goes_on_in_a_new_epoch(ends: Ends) -> None:
     async with delivery(ends) as both:
         await stage(both.sending, *events("a", 5))
         await wait_until(lambda: both.delivered(5))
         await both.stop_sender()
-        await both.sending.do("DELETE FROM delivery_outbox WHERE seq > 3")
-        await both.sending.do("UPDATE delivery_stream SET last_seq = 3, acked_seq = 3")
+        await restore_outbox(both.sending, 3)
         await stage(both.sending, *events("b", 4))  # enough to step over the receiver's watermark, if it were stamped
         both.start_sender()
-        await wait_until(lambda: faults._value.get() > before)
-        assert await both.sending.seqs(STREAM) == [1, 2, 3, None, None, None, None]
-        assert len(await both.receiving.effects()) == 5
+        await wait_until(lambda: both.delivered(7))
+        assert await both.sending.seqs(STREAM) == [1, 2, 3, 4, 5, 6, 7]
+        written = keys_in_order(await both.receiving.effects())
+        assert written == {"a": [f"a-{n}" for n in range(1, 6)], "b": [f"b-{n}" for n in range(1, 5)]}
+        assert await both.receiving.rows("SELECT seq FROM delivery_phantom ORDER BY seq") == [(4,), (5,)]
+
+
+async def test_a_sender_that_loses_history_under_a_live_session_stamps_nothing_before_it_has_asked(ends: Ends) -> None:
+    moved = STREAM_FAULTS.labels(STREAM, "history_moved")
+    before = moved._value.get()
+    async with delivery(ends) as both:
+        await stage(both.sending, *events("a", 5))
+        await wait_until(lambda: both.delivered(5))
+        await restore_outbox(both.sending, 3)  # as a failover to a replica that was behind: the lease is still there
+        await stage(both.sending, *events("b", 4))
+        await wait_until(lambda: both.delivered(7))
+        assert len(await both.receiving.effects()) == 9
+        assert await both.receiving.rows("SELECT seq FROM delivery_phantom ORDER BY seq") == [(4,), (5,)]
+    assert moved._value.get() == before + 1
+
+
+async def test_two_forks_in_a_row_while_the_receiver_is_away(ends: Ends) -> None:
+    async with delivery(ends) as both:
+        await stage(both.sending, *events("a", 6))
+        await wait_until(lambda: both.delivered(6))
+        await both.stop_sender()
+        await restore_outbox(both.sending, 4)
+        both.start_sender()
+        await wait_until(lambda: both.delivered(4))
+        await stage(both.sending, *events("b", 2))
+        await wait_until(lambda: both.delivered(6))
+        await both.stop_sender()
+        await restore_outbox(both.sending, 5)
+        await restore_inbox(both.receiving, 5)
+        await both.receiving.do("UPDATE delivery_inbox_stream SET watermark = 2")  # it lost history as well
+        await stage(both.sending, *events("c", 2))
+        both.start_sender()
+        await wait_until(lambda: both.delivered(7))
+        found = await both.receiving.rows("SELECT DISTINCT event_id FROM effects")
+        assert len(found) == 9  # six of a, two of b less the one that was restored away, two of c
 
 
 async def test_a_slow_receiver_slows_its_sender_and_not_its_writers(ends: Ends) -> None:

@@ -13,19 +13,26 @@ from ticketflow.delivery.dedup import Deduplicator
 from ticketflow.delivery.dialect import Backlog, Dialect, Pool
 from ticketflow.delivery.errors import (
     DeliveryFault,
+    HistoryMoved,
     LeaseLost,
     Poison,
     RewindImpossible,
     StreamFault,
+    StreamForked,
     StreamHistoryLost,
 )
+from ticketflow.delivery.hole_check import HoleCheck
 from ticketflow.delivery.inbox import Inbox
+from ticketflow.delivery.lanes import Lane, lane_of
+from ticketflow.delivery.lanes_barrier import KIND as BARRIER_KIND
+from ticketflow.delivery.lanes_change import LaneChange
 from ticketflow.delivery.mariadb import MariaDBDialect
 from ticketflow.delivery.outbox import Outbox
 from ticketflow.delivery.parking import Parking
 from ticketflow.delivery.parking_watch import ParkedWatch
 from ticketflow.delivery.postgres import PostgresDialect
 from ticketflow.delivery.relay import Relay
+from ticketflow.delivery.relays import Relays
 from ticketflow.delivery.retention import Retention
 from ticketflow.delivery.stats import backlog
 
@@ -33,13 +40,18 @@ SCHEMA = {name: Path(__file__).parent / "schema" / name for name in ("postgres",
 """The folder of migrations for each store, to be applied next to the service's own."""
 
 __all__ = [
+    "BARRIER_KIND",
     "SCHEMA",
     "Backlog",
     "Deduplicator",
     "DeliveryFault",
     "Dialect",
     "Handler",
+    "HistoryMoved",
+    "HoleCheck",
     "Inbox",
+    "Lane",
+    "LaneChange",
     "LeaseLost",
     "MariaDBDialect",
     "Outbox",
@@ -49,9 +61,12 @@ __all__ = [
     "Pool",
     "PostgresDialect",
     "Relay",
+    "Relays",
     "Retention",
     "RewindImpossible",
     "StreamFault",
+    "StreamForked",
     "StreamHistoryLost",
     "backlog",
+    "lane_of",
 ]

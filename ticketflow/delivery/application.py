@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from ticketflow.delivery import metrics
-from ticketflow.delivery.dialect import ConnT, Dialect, InboxState, ParkedRow, Pool
+from ticketflow.delivery.dialect import Arrival, ConnT, Dialect, InboxState, ParkedRow, Pool
 from ticketflow.delivery.items import BEHIND, Item, Verdict, parked
+from ticketflow.delivery.lanes_barrier import KIND as BARRIER
+from ticketflow.delivery.lanes_barrier import missing, requires_of
 from ticketflow.events import Envelope
 from ticketflow.feed import Code, Hello, Refusal
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import bind_correlation, get_logger
 
 Handler = Callable[[ConnT, Envelope], Awaitable[None]]
+
+BARRIER_RETRY_S = 0.5  # hint to a lane that waits for another
 
 log = get_logger("inbox")
 
@@ -45,21 +49,24 @@ class _Progress:
 
 
 class Application(Generic[ConnT]):
-    """Applies events of one stream. ``handlers`` by kind; they use the connection given, and never commit."""
+    """Applies events of one stream and of its lanes: each has its own position, while what is parked stands under the
+    name of the whole, ``family``, because a key may change its lane. ``handlers`` by kind; they use the connection
+    given, and never commit."""
 
     def __init__(
-        self, pool: Pool[ConnT], dialect: Dialect[ConnT], stream: str, handlers: Mapping[str, Handler[ConnT]]
+        self, pool: Pool[ConnT], dialect: Dialect[ConnT], family: str, handlers: Mapping[str, Handler[ConnT]]
     ) -> None:
         self._pool = pool
         self._dialect = dialect
-        self._stream = stream
+        self._family = family
         self._handlers = dict(handlers)
 
     async def run(self, hello: Hello, items: Sequence[Item], verdict: Verdict | None = None) -> int | Failed:
         """Apply ``items``, which follow each other, in one transaction; the durable watermark after it.
 
-        With ``verdict`` the first item is parked instead of applied. Raises Refusal (gap, fenced, another epoch),
-        Unavailable, Retryable, Indefinite: nothing of these is an event's fault.
+        With ``verdict`` the first item is parked instead of applied. A barrier may only be the first item. Raises
+        Refusal (gap, fenced, another epoch, a barrier that has to wait), Unavailable, Retryable, Indefinite: nothing of
+        these is an event's fault.
         """
         progress, tally = _Progress(), Tally()
         try:
@@ -72,7 +79,11 @@ class Application(Generic[ConnT]):
                     raise Refusal(Code.GAP, f"the watermark is {state.watermark}; {fresh[0].seq} does not follow it")
                 if fresh[0].seq != items[0].seq:
                     verdict = None  # the event it was meant for is settled: an unknown COMMIT had happened after all
-                await self._apply(conn, state, fresh, verdict, progress, tally)
+                if is_barrier(fresh[0]) and verdict is None:
+                    progress.applying = fresh[0].seq
+                    await self._wait_for_lanes(conn, hello.stream, fresh[0])
+                    progress.applying = None
+                await self._apply(conn, hello.stream, state, fresh, verdict, progress, tally)
                 progress.complete = True
         except (Unavailable, Indefinite, Refusal):
             raise
@@ -82,35 +93,52 @@ class Application(Generic[ConnT]):
             if progress.applying is None and not progress.complete and not progress.ran:
                 raise  # a bug of ours, or no schema: no event is to blame
             return Failed(progress.applying, error)
-        self._tell(tally, fresh[-1].seq)
+        self._tell(hello.stream, tally, fresh[-1].seq)
         return fresh[-1].seq
 
     async def _position(self, conn: ConnT, hello: Hello) -> InboxState:
-        state = await self._dialect.lock_inbox(conn, self._stream)
+        state = await self._dialect.lock_inbox(conn, hello.stream)
         if state is None or state.epoch != hello.epoch:
-            raise Refusal(Code.SENDER_BEHIND, f"stream {self._stream} is not in epoch {hello.epoch} here")
+            raise Refusal(Code.SENDER_BEHIND, f"stream {hello.stream} is not in epoch {hello.epoch} here")
         if hello.fence < state.fence:
             raise Refusal(Code.FENCED, f"fence {hello.fence} is older than {state.fence}")
         return state
 
+    async def _wait_for_lanes(self, conn: ConnT, stream: str, item: Item) -> None:
+        """Refuse the barrier ``item`` while another lane is behind what it requires: that one was sent this far before,
+        so that this store has lost it, and its sender goes back as soon as it asks where we stand."""
+        assert item.envelope is not None
+        requires = requires_of(item.envelope)
+        behind = missing(requires, await self._dialect.watermarks(conn, sorted(requires)))
+        if behind:
+            metrics.BARRIER_WAITS.labels(stream).inc()
+            other, (wanted, there) = sorted(behind.items())[0]
+            raise Refusal(
+                Code.UNAVAILABLE, f"{item.seq} waits for {wanted} of {other}, which stands at {there}", BARRIER_RETRY_S
+            )
+
     async def _apply(
         self,
         conn: ConnT,
+        stream: str,
         state: InboxState,
         items: Sequence[Item],
         verdict: Verdict | None,
         progress: _Progress,
         tally: Tally,
     ) -> None:
-        events = [(item.envelope.id, item.seq) for item in items if item.envelope is not None]
-        new = await self._dialect.record(conn, self._stream, events)
+        came = [Arrival(item.envelope.id, item.seq, item.envelope.key) for item in items if item.envelope is not None]
+        new = await self._dialect.record(conn, stream, came)
         keys = {item.envelope.key for item in items if item.envelope is not None}
-        blocked = await self._dialect.parked_keys(conn, self._stream, sorted(keys))
+        blocked = await self._dialect.parked_keys(conn, self._family, sorted(keys))
+        passed: list[tuple[str | None, int]] = []  # without a dedup key of their own, and no holes for that
         for item in items:
             envelope = item.envelope
             if envelope is None:
+                passed.append((None, item.seq))
                 tally.parked.append(parked(item, Verdict("undecodable", item.fault, 0)))
             elif envelope.id not in new:
+                passed.append((envelope.id, item.seq))
                 tally.duplicates += 1
             else:
                 new.discard(envelope.id)  # the same event twice in one batch
@@ -121,13 +149,18 @@ class Application(Generic[ConnT]):
                     tally.parked.append(parked(item, BEHIND))
                 else:
                     await self._effect(conn, item, envelope, progress, tally)
+        if passed:
+            first_time = await self._dialect.pass_over(conn, stream, state.epoch, passed)
+            tally.parked = [row for row in tally.parked if row.event_id is not None or row.seq in first_time]
         if tally.parked:
-            await self._dialect.park(conn, self._stream, state.epoch, tally.parked)
-        if not await self._dialect.advance_inbox(conn, self._stream, state.watermark, items[-1].seq):
-            raise Retryable(f"stream {self._stream}: the watermark moved under its lock")
+            await self._dialect.park(conn, self._family, state.epoch, tally.parked)
+        if not await self._dialect.advance_inbox(conn, stream, state.watermark, items[-1].seq):
+            raise Retryable(f"stream {stream}: the watermark moved under its lock")
 
     async def _effect(self, conn: ConnT, item: Item, envelope: Envelope, progress: _Progress, tally: Tally) -> None:
         handler = self._handlers.get(envelope.kind)
+        if envelope.kind == BARRIER:
+            return
         if handler is None:
             tally.ignored.append(item)
             return
@@ -137,8 +170,7 @@ class Application(Generic[ConnT]):
         progress.applying = None
         tally.applied += 1
 
-    def _tell(self, tally: Tally, watermark: int) -> None:
-        stream = self._stream
+    def _tell(self, stream: str, tally: Tally, watermark: int) -> None:
         metrics.WATERMARK.labels(stream).set(watermark)
         metrics.BATCHES.labels(stream).inc()
         metrics.APPLIED.labels(stream).inc(tally.applied)
@@ -162,3 +194,8 @@ class Application(Generic[ConnT]):
                 detail=row.detail,
                 attempts=row.attempts,
             )
+
+
+def is_barrier(item: Item) -> bool:
+    """Whether it is delivery's own event between two numbers of lanes: see lanes_barrier.py."""
+    return item.envelope is not None and item.envelope.kind == BARRIER

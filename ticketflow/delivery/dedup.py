@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Generic
 
-from ticketflow.delivery.dialect import ConnT, Dialect
+from ticketflow.delivery.dialect import Arrival, ConnT, Dialect
 
 
 class Deduplicator(Generic[ConnT]):
@@ -20,4 +20,4 @@ class Deduplicator(Generic[ConnT]):
 
     async def first_times(self, conn: ConnT, event_ids: Sequence[str]) -> set[str]:
         """The same for many at once: those that were new."""
-        return await self._dialect.record(conn, self.source, [(event_id, None) for event_id in event_ids])
+        return await self._dialect.record(conn, self.source, [Arrival(event_id, None) for event_id in event_ids])

@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from ticketflow.delivery.dialect_history import HistoryDialect
+from ticketflow.delivery.lanes import LaneState
+
 ConnT = TypeVar("ConnT")
 ConnInT = TypeVar("ConnInT", contravariant=True)
 ConnOutT = TypeVar("ConnOutT", covariant=True)
@@ -27,6 +30,14 @@ class StagedRow(NamedTuple):
     body: bytes
 
 
+class Arrival(NamedTuple):
+    """A received event's dedup key. ``seq`` is None when its source has none."""
+
+    event_id: str
+    seq: int | None
+    key: str = ""
+
+
 class OutboxRow(NamedTuple):
     """A stamped event, as it goes over the wire."""
 
@@ -35,11 +46,13 @@ class OutboxRow(NamedTuple):
 
 
 class StreamState(NamedTuple):
-    """The sending end of a stream."""
+    """The sending end of a stream. ``lanes`` is alike in all lanes of a family; ``barrier_seq`` is 0 for none."""
 
     epoch: int
     last_seq: int
     acked_seq: int
+    lanes: int = 1
+    barrier_seq: int = 0
 
 
 class InboxState(NamedTuple):
@@ -80,7 +93,7 @@ class Pool(Protocol[ConnOutT]):
     def acquire(self) -> AbstractAsyncContextManager[ConnOutT]: ...  # each statement commits by itself
 
 
-class Dialect(Protocol[ConnInT]):
+class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
     """The named statements. See postgres.py and mariadb.py, which stand side by side."""
 
     name: str
@@ -139,6 +152,60 @@ class Dialect(Protocol[ConnInT]):
         """Move acked_seq back to ``seq``, if it is beyond it."""
         ...
 
+    # -- lanes. ``family`` names the stream that is split; see lanes.py
+
+    async def lane_has_unstamped(self, conn: ConnInT, family: str, slots: Sequence[int]) -> bool:
+        """Whether committed rows of ``slots`` wait for their seq."""
+        ...
+
+    async def stamp_lane(
+        self, conn: ConnInT, family: str, stream: str, slots: Sequence[int], after_seq: int, rows_max: int
+    ) -> int:
+        """As ``stamp``, for the rows of ``slots``, which get the name of their lane, ``stream``."""
+        ...
+
+    async def lane_states(self, conn: ConnInT, family: str) -> list[LaneState]:
+        """Every lane that was ever used, in order of number; none for a family that never was."""
+        ...
+
+    async def lock_lanes(self, conn: ConnInT, family: str) -> dict[str, StreamState]:
+        """The same by stream, locked in order of number until the transaction ends."""
+        ...
+
+    async def set_lanes(self, conn: ConnInT, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
+        """Note the number of lanes in one lane, if its last_seq still is ``from_seq``; ``to_seq`` beyond it is that of
+        a new barrier."""
+        ...
+
+    async def stage_barrier(self, conn: ConnInT, stream: str, seq: int, row: StagedRow, requires: str) -> None:
+        """Insert ``row``, stamped with ``seq``, and note what it ``requires`` (JSON)."""
+        ...
+
+    async def next_barrier(self, conn: ConnInT, stream: str, after_seq: int) -> tuple[int, str] | None:
+        """The first barrier after ``after_seq``: its seq, and what it requires (JSON)."""
+        ...
+
+    async def purge_barriers(self, conn: ConnInT, stream: str, upto_seq: int) -> None: ...
+
+    async def acked_seqs(self, conn: ConnInT, streams: Sequence[str]) -> dict[str, int]:
+        """The sending end's acked_seq of those that are there."""
+        ...
+
+    async def watermarks(self, conn: ConnInT, streams: Sequence[str]) -> dict[str, int]:
+        """The receiving end's watermark of those that are there."""
+        ...
+
+    async def hand_lease_on(self, conn: ConnInT, name: str, to: str, blocker: str) -> None:
+        """Take the lease ``name`` from whoever has it, for ever, in the name of ``blocker``; ``to`` becomes free, with
+        a token above that of ``name``."""
+        ...
+
+    async def meet_replicas(
+        self, conn: ConnInT, family: str, owner: str, held: int, seen_s: float
+    ) -> list[tuple[str, int]]:
+        """Say that ``owner`` is there and relays ``held`` lanes; the same of all who said so within ``seen_s``."""
+        ...
+
     # -- lease
 
     async def acquire_lease(self, conn: ConnInT, name: str, owner: str, ttl_s: float, takeover: bool) -> int | None:
@@ -175,13 +242,14 @@ class Dialect(Protocol[ConnInT]):
         """Move the watermark, if it still is ``from_seq``."""
         ...
 
-    async def record(self, conn: ConnInT, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        """Record dedup keys as (event_id, seq); those that were not recorded before, by any stream. Raises runtime's
+    async def record(self, conn: ConnInT, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        """Record dedup keys; those that were not recorded before, by any stream. Raises runtime's
         Retryable when another transaction recorded one of them meanwhile."""
         ...
 
     async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
-        """Delete dedup keys older than ``age_s``, but none whose event is parked; how many."""
+        """Delete dedup keys older than ``age_s``, but none whose event is parked; how many. Up to which seq they are
+        gone is noted: see ``floor_seq``."""
         ...
 
     # -- parked

@@ -3,7 +3,9 @@
 DeliveryFault
 +-- LeaseLost             the right to relay is gone: stop, acquire again
 +-- StreamFault           the stream cannot go on by itself; the relay keeps asking, slowly
-    +-- StreamHistoryLost the receiver knows more than this sender: the sender was restored to an older state
+    +-- StreamForked      this sender lost history, and has begun a new epoch: connect again
+    +-- HistoryMoved      the store was set back, or its epoch changed, under a live session: connect again
+    +-- StreamHistoryLost the two ends do not know what they share
     +-- RewindImpossible  the receiver wants events that this sender no longer keeps
 Poison                    raised by a handler: this event can never be applied
 """
@@ -21,6 +23,18 @@ class StreamFault(DeliveryFault):
     """The two ends of a stream do not fit together. ``action`` is the stable name it is logged under."""
 
     action = "stream_fault"
+
+
+class StreamForked(StreamFault):
+    """The receiver had more than this sender: it was restored to an older state, and has begun a new epoch."""
+
+    action = "stream_forked"
+
+
+class HistoryMoved(StreamFault):
+    """This end is no longer where its session began: nothing may be stamped before the receiver has been asked."""
+
+    action = "history_moved"
 
 
 class StreamHistoryLost(StreamFault):

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Generic
 
 from ticketflow.delivery import jitter, metrics
-from ticketflow.delivery.application import Application, Failed, Handler
-from ticketflow.delivery.dialect import ConnT, Dialect, InboxState, Pool
+from ticketflow.delivery.application import Application, Failed, Handler, is_barrier
+from ticketflow.delivery.dialect import ConnT, Dialect, Pool
+from ticketflow.delivery.greeting import Greeting
 from ticketflow.delivery.items import Item, Verdict, items_of, verdict_on
+from ticketflow.delivery.lanes import lane_of
 from ticketflow.feed import Backoff, Code, Hello, Peer, Position, Refusal
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
-from ticketflow.runtime.retry import retrying
 
 ATTEMPTS_MAX = 3  # single attempts at an effect that raises, before it is parked
 ATTEMPT_PAUSE_S = (0.02, 0.1)  # between them: long enough for a passing conflict, short enough for those behind it
@@ -33,7 +34,8 @@ log = get_logger("inbox")
 
 
 class Inbox(Generic[ConnT]):
-    """Applies the events of ``stream``; ``handlers`` by kind. See feed.Receiver for the contract of the methods.
+    """Applies the events of ``stream``, in as many lanes as its sender splits it into; ``handlers`` by kind. See
+    feed.Receiver for the contract of the methods.
 
     A handler gets the connection and the envelope, writes its effect in that transaction, and returns. It raises
     Poison for an event that can never be applied; whatever else it raises is tried ``attempts_max`` times.
@@ -55,6 +57,7 @@ class Inbox(Generic[ConnT]):
         self.stream = stream
         self._pool = pool
         self._dialect = dialect
+        self._greeting = Greeting(pool, dialect)
         self._application = Application(pool, dialect, stream, handlers)
         self._committed = committed
         self._attempts_max = attempts_max
@@ -63,14 +66,18 @@ class Inbox(Generic[ConnT]):
 
     async def hello(self, hello: Hello, peer: Peer) -> Position:
         """Where we stand. A sender with an older fencing token than one we have seen is refused."""
-        if hello.stream != self.stream:
+        if lane_of(self.stream, hello.stream) is None:
             raise self._refusal(Code.STREAM_UNKNOWN, f"stream {hello.stream} is not received here")
-        state = await retrying(lambda: self._greet(hello))
-        metrics.WATERMARK.labels(self.stream).set(state.watermark)
+        try:
+            state = await self._greeting.meet(hello)
+        except Refusal as refusal:
+            metrics.REFUSED.labels(hello.stream, refusal.code).inc()
+            raise
+        metrics.WATERMARK.labels(hello.stream).set(state.watermark)
         if state.epoch != hello.epoch or state.watermark > hello.last_seq:
             log.error(
                 "sender_behind",
-                stream=self.stream,
+                stream=hello.stream,
                 sender=hello.sender,
                 epoch=state.epoch,
                 watermark=state.watermark,
@@ -87,7 +94,7 @@ class Inbox(Generic[ConnT]):
         """
         pending = items_of(first_seq, bodies)
         watermark = 0
-        size, attempts = len(pending), 0
+        size, attempts = _to_barrier(pending), 0
         verdict: Verdict | None = None
         while pending:
             outcome = await self._patiently(hello, pending[:size], verdict)
@@ -96,33 +103,20 @@ class Inbox(Generic[ConnT]):
                 if self._committed is not None:
                     self._committed()
                 pending = pending[size:]
-                size, attempts, verdict = len(pending), 0, None
+                size, attempts, verdict = _to_barrier(pending), 0, None
             elif size > 1:
                 # Everything before the culprit once more, as a batch of its own; then the culprit alone.
                 size = _before(pending, outcome) or 1
-                log.info("batch_split", stream=self.stream, seq=outcome.seq, error=repr(outcome.error))
+                log.info("batch_split", stream=hello.stream, seq=outcome.seq, error=repr(outcome.error))
             else:
                 attempts += 1
                 verdict = verdict_on(outcome.error, attempts, self._attempts_max)
                 log.warning(
-                    "effect_failed", stream=self.stream, seq=pending[0].seq, attempt=attempts, exc_info=outcome.error
+                    "effect_failed", stream=hello.stream, seq=pending[0].seq, attempt=attempts, exc_info=outcome.error
                 )
                 if verdict is None:
                     await asyncio.sleep(jitter.rng.uniform(*ATTEMPT_PAUSE_S))
         return watermark
-
-    async def _greet(self, hello: Hello) -> InboxState:
-        async with self._pool.transaction() as conn:
-            await self._dialect.ensure_inbox(conn, self.stream, hello.epoch, hello.fence)
-            state = await self._dialect.lock_inbox(conn, self.stream)
-            assert state is not None
-            if hello.fence < state.fence:
-                raise self._refusal(Code.FENCED, f"fence {hello.fence} is older than {state.fence}")
-            # A receiver that has nothing yet belongs to whichever history comes first.
-            epoch = hello.epoch if state.watermark == 0 else state.epoch
-            if (epoch, hello.fence) != (state.epoch, state.fence):
-                await self._dialect.adopt_sender(conn, self.stream, epoch, hello.fence)
-        return InboxState(epoch, state.watermark, hello.fence)
 
     async def _patiently(self, hello: Hello, items: Sequence[Item], verdict: Verdict | None) -> int | Failed:
         """One transaction, repeated while the store is at fault and patience lasts."""
@@ -133,15 +127,15 @@ class Inbox(Generic[ConnT]):
             try:
                 return await self._application.run(hello, items, verdict)
             except Refusal as refusal:
-                metrics.REFUSED.labels(self.stream, refusal.code).inc()
+                metrics.REFUSED.labels(hello.stream, refusal.code).inc()
                 raise
             except (Unavailable, Indefinite) as fault:
-                metrics.INBOX_RETRIES.labels(self.stream, type(fault).__name__).inc()
+                metrics.INBOX_RETRIES.labels(hello.stream, type(fault).__name__).inc()
                 if self._clock() >= until:
                     raise
                 if not waiting and not isinstance(fault, Retryable):
                     waiting = True
-                    log.warning("inbox_waits_for_store", stream=self.stream, error=str(fault))
+                    log.warning("inbox_waits_for_store", stream=hello.stream, error=str(fault))
             await asyncio.sleep(backoff.next())
 
     def _refusal(self, code: Code, reason: str) -> Refusal:
@@ -152,3 +146,11 @@ class Inbox(Generic[ConnT]):
 def _before(pending: Sequence[Item], failed: Failed) -> int:
     """How many of ``pending`` come before the event that failed; 0 when that is not known."""
     return 0 if failed.seq is None else failed.seq - pending[0].seq
+
+
+def _to_barrier(pending: Sequence[Item]) -> int:
+    """How many of ``pending`` make one transaction: a barrier begins one, so that what is before it is not refused."""
+    for index, item in enumerate(pending):
+        if index and is_barrier(item):
+            return index
+    return len(pending)

@@ -5,15 +5,21 @@ Laws:
 - seq is gapless: rows get ``last_seq + 1, ...`` in the transaction that moves last_seq, under the stream's lock.
 - Only committed rows are stamped, in order of position. A row that commits late gets a later seq; it cannot be lost,
   because nothing is ever read "after position n".
+- Nothing is stamped when the stream stands before where this session began: the store was set back under it, and only
+  the receiver can tell what it already has.
+- Which rows are this lane's is read in the stream's row, under its lock: see lanes_change.py.
 """
 
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StreamState
-from ticketflow.delivery.errors import RewindImpossible
+from ticketflow.delivery.errors import HistoryMoved, RewindImpossible
+from ticketflow.delivery.lanes import Lane
+from ticketflow.delivery.lanes_gate import Gate
 from ticketflow.delivery.lease import Lease
-from ticketflow.delivery.resume import Resume
+from ticketflow.delivery.resume import Forking, Resume
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.retry import retrying
 
@@ -24,13 +30,25 @@ READ_ROWS_MAX = 256  # at 64 KiB an event at most 16 MiB in memory
 
 
 class Ledger(Generic[ConnT]):
-    """The outbox and the state of one stream, for the one relay that holds ``lease``."""
+    """The outbox and the state of one stream, for the one relay that holds ``lease``; or of one ``lane`` of it."""
 
-    def __init__(self, pool: Pool[ConnT], dialect: Dialect[ConnT], stream: str, lease: Lease[ConnT]) -> None:
+    def __init__(
+        self,
+        pool: Pool[ConnT],
+        dialect: Dialect[ConnT],
+        stream: str,
+        lease: Lease[ConnT],
+        lane: Lane | None = None,
+    ) -> None:
         self.stream = stream
+        self.gate = Gate(pool, dialect, stream)
+        self.lanes = 1  # as last seen
+        self._lane = lane or Lane(stream, 0)
+        self._look = False  # something changed behind our back: the next stamp says what
         self._pool = pool
         self._dialect = dialect
         self._lease = lease
+        self._seen: StreamState | None = None  # as of HELLO, or of the last stamp
 
     async def state(self) -> StreamState:
         """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do."""
@@ -38,6 +56,30 @@ class Ledger(Generic[ConnT]):
         async def step(conn: ConnT) -> StreamState:
             await self._dialect.ensure_stream(conn, self.stream)
             return await self._dialect.lock_stream(conn, self.stream)
+
+        self._seen = self._noted(await self._under_lease(step))
+        return self._seen
+
+    def look_again(self) -> None:
+        """The number of lanes may have changed: have the next ``has_unstamped`` say that there is something to do."""
+        self._look = True
+
+    async def forks(self) -> list[tuple[int, int]]:
+        """The epochs before the present one, as HELLO tells them: (epoch, after_seq)."""
+        return await self._under_lease(lambda conn: self._dialect.stream_forks(conn, self.stream))
+
+    async def fork(self, forking: Forking, seen: StreamState) -> int | None:
+        """End the epoch after what is left of it, and begin another: the new one. None when the stream no longer is
+        where it was ``seen``. A COMMIT that was not answered needs nothing more: the next session sees how it went."""
+
+        async def step(conn: ConnT) -> int | None:
+            state = await self._dialect.lock_stream(conn, self.stream)
+            if (state.epoch, state.last_seq) != (seen.epoch, seen.last_seq):
+                return None
+            await self._dialect.note_fork(
+                conn, self.stream, state.epoch, forking.after_seq, forking.watermark, "the receiver had more"
+            )
+            return await self._dialect.begin_epoch(conn, self.stream, forking.epoch)
 
         return await self._under_lease(step)
 
@@ -60,21 +102,41 @@ class Ledger(Generic[ConnT]):
 
     async def has_unstamped(self) -> bool:
         """Whether committed events wait for their seq."""
+        if self._look:
+            return True
+        slots = self._slots(self.lanes)
+        if slots == []:
+            return False
         async with self._pool.acquire() as conn:
-            return await self._dialect.has_unstamped(conn, self.stream)
+            if slots is None:
+                return await self._dialect.has_unstamped(conn, self.stream)
+            return await self._dialect.lane_has_unstamped(conn, self._lane.family, slots)
 
     async def stamp(self, rows_max: int = STAMP_ROWS_MAX) -> int:
         """Stamp committed rows; the last seq of the stream after that."""
 
-        async def step(conn: ConnT) -> int:
+        async def step(conn: ConnT) -> StreamState:
             state = await self._dialect.lock_stream(conn, self.stream)
-            count = await self._dialect.stamp(conn, self.stream, state.last_seq, rows_max)
+            self._check(state)
+            count = await self._stamp(conn, state, rows_max)
             last_seq = state.last_seq + count
             if count and not await self._dialect.advance_stream(conn, self.stream, state.last_seq, last_seq):
                 raise Retryable(f"stream {self.stream}: last_seq moved under its lock")
-            return last_seq
+            return state._replace(last_seq=last_seq)
 
-        return await self._under_lease(step)
+        self._look = False
+        state = self._noted(await self._under_lease(step))
+        if self._seen is not None:
+            self._seen = self._seen._replace(last_seq=state.last_seq)
+        return state.last_seq
+
+    def _check(self, state: StreamState) -> None:
+        seen = self._seen
+        if seen is not None and (state.epoch != seen.epoch or state.last_seq < seen.last_seq):
+            raise HistoryMoved(
+                f"stream {self.stream}: at {state.last_seq} of epoch {state.epoch}, and was at {seen.last_seq} of"
+                f" epoch {seen.epoch}"
+            )
 
     async def read(self, after_seq: int, last_seq: int) -> list[OutboxRow]:
         """The next stamped rows after ``after_seq``, at least one unless that is ``last_seq`` already, without a gap.
@@ -95,6 +157,22 @@ class Ledger(Generic[ConnT]):
 
         await self._under_lease(step)
 
+    async def _stamp(self, conn: ConnT, state: StreamState, rows_max: int) -> int:
+        slots = self._slots(state.lanes)
+        if slots is None:
+            return await self._dialect.stamp(conn, self.stream, state.last_seq, rows_max)
+        if not slots:
+            return 0
+        return await self._dialect.stamp_lane(conn, self._lane.family, self.stream, slots, state.last_seq, rows_max)
+
+    def _slots(self, lanes: int) -> list[int] | None:
+        """The slots of this lane; None for all, which need no list; none when it is retired."""
+        return None if lanes == 1 and self._lane.number == 0 else self._lane.slots(lanes)
+
+    def _noted(self, state: StreamState) -> StreamState:
+        self.lanes, self.gate.newest_seq = state.lanes, state.barrier_seq
+        return state
+
     async def _under_lease(self, step: Callable[[ConnT], Awaitable[T]]) -> T:
         """``step`` in a transaction that the lease covers; again when the store chose it as a victim."""
 
@@ -107,10 +185,12 @@ class Ledger(Generic[ConnT]):
 
 
 def following(after_seq: int, rows: list[OutboxRow]) -> list[OutboxRow]:
-    """``rows``, if they are exactly what follows ``after_seq``. Raises RewindImpossible."""
+    """As many of ``rows`` as follow ``after_seq`` without a gap, at least one. Raises RewindImpossible.
+
+    What comes before a gap is sent all the same: it may be just what the receiver lost.
+    """
     if not rows:
         raise RewindImpossible(f"the event after {after_seq} is wanted, and none is kept")
-    for expected, row in enumerate(rows, after_seq + 1):
-        if row.seq != expected:
-            raise RewindImpossible(f"event {expected} is wanted, the next that is kept is {row.seq}")
-    return rows
+    if rows[0].seq != after_seq + 1:
+        raise RewindImpossible(f"event {after_seq + 1} is wanted, the next that is kept is {rows[0].seq}")
+    return [row for _, row in takewhile(lambda pair: pair[0] == pair[1].seq, enumerate(rows, after_seq + 1))]

@@ -12,12 +12,14 @@ import pymysql.err
 
 from ticketflow.delivery.dialect import Backlog, Pool
 from ticketflow.delivery.mariadb_driver import Connection, fetch
+from ticketflow.delivery.mariadb_history import MariaDBHistory
 from ticketflow.delivery.mariadb_inbox import MariaDBInbox
+from ticketflow.delivery.mariadb_lanes import MariaDBLanes
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
 from ticketflow.delivery.mariadb_parking import MariaDBParking
 
 
-class MariaDBDialect(MariaDBOutbox, MariaDBInbox, MariaDBParking):
+class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox, MariaDBParking, MariaDBHistory):
     """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
 
     name = "mariadb"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pymysql.err
 
-from ticketflow.delivery.dialect import InboxState, ParkedRow
+from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 from ticketflow.runtime.errors import Retryable
 
@@ -41,30 +41,43 @@ class MariaDBInbox:
             == 1
         )
 
-    async def record(self, conn: Connection, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        seqs = dict(reversed(events))  # of an id that comes twice, the first
-        if not seqs:
+    async def record(self, conn: Connection, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        first = {arrival.event_id: arrival for arrival in reversed(arrivals)}  # of an id that comes twice, the first
+        if not first:
             return set()
         known = {
             row[0]
-            for row in await fetch(conn, "SELECT event_id FROM delivery_inbox WHERE event_id IN %s", (list(seqs),))
+            for row in await fetch(conn, "SELECT event_id FROM delivery_inbox WHERE event_id IN %s", (list(first),))
         }
-        new = [(event_id, stream, seq) for event_id, seq in seqs.items() if event_id not in known]
+        new = [(came.event_id, stream, came.seq, came.key) for came in first.values() if came.event_id not in known]
         if new:
             try:
-                await insert(conn, "INSERT INTO delivery_inbox (event_id, stream, seq)", new)
+                await insert(conn, "INSERT INTO delivery_inbox (event_id, stream, seq, event_key)", new)
             except pymysql.err.IntegrityError as error:
                 raise Retryable("another transaction recorded one of these events") from error
-        return {event_id for event_id, _, _ in new}
+        return {row[0] for row in new}
 
     async def purge_inbox(self, conn: Connection, age_s: float, rows_max: int) -> int:
-        return await write(
+        gone = await fetch(
             conn,
             "DELETE FROM delivery_inbox WHERE received_at < UTC_TIMESTAMP(6) - INTERVAL %s SECOND"
             " AND NOT EXISTS (SELECT 1 FROM delivery_parked WHERE delivery_parked.event_id = delivery_inbox.event_id)"
-            " ORDER BY received_at LIMIT %s",
+            " ORDER BY received_at LIMIT %s RETURNING stream, seq",
             (age_s, rows_max),
         )
+        floors: dict[str, int] = {}
+        for stream, seq in gone:
+            if seq is not None:
+                floors[stream] = max(seq, floors.get(stream, 0))
+        for stream, seq in sorted(floors.items()):
+            await write(
+                conn,
+                "INSERT INTO delivery_check (side, stream, floor_seq) VALUES ('in', %s, %s)"
+                " ON DUPLICATE KEY UPDATE floor_seq = GREATEST(delivery_check.floor_seq, VALUES(floor_seq))",
+                (stream, seq),
+            )
+            await write(conn, "DELETE FROM delivery_passed WHERE stream = %s AND seq <= %s", (stream, seq))
+        return len(gone)
 
     # -- parked
 

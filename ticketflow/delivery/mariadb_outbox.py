@@ -76,12 +76,18 @@ class MariaDBOutbox:
         )
 
     async def stream_state(self, conn: Connection, stream: str) -> StreamState | None:
-        rows = await fetch(conn, "SELECT epoch, last_seq, acked_seq FROM delivery_stream WHERE stream = %s", (stream,))
+        rows = await fetch(
+            conn,
+            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = %s",
+            (stream,),
+        )
         return StreamState(*rows[0]) if rows else None
 
     async def lock_stream(self, conn: Connection, stream: str) -> StreamState:
         rows = await fetch(
-            conn, "SELECT epoch, last_seq, acked_seq FROM delivery_stream WHERE stream = %s FOR UPDATE", (stream,)
+            conn,
+            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = %s FOR UPDATE",
+            (stream,),
         )
         if not rows:
             raise LookupError(f"stream {stream!r} has no row in delivery_stream")

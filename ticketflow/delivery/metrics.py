@@ -1,5 +1,7 @@
 """What delivery tells Prometheus. ``stream`` is a name from settings, never from a peer."""
 
+from contextlib import suppress
+
 from prometheus_client import Counter, Gauge
 
 _BY_STREAM = ["stream"]
@@ -14,11 +16,18 @@ SENT = Counter("delivery_sent_total", "Events handed to the feed by this process
 LEASE_HELD = Gauge("delivery_lease_held", "1 while this process relays the stream.", _BY_STREAM)
 LEASE_CHANGES = Counter("delivery_lease_changes_total", "Leases taken or lost.", ["stream", "change"])
 REWINDS = Counter("delivery_rewinds_total", "Receivers found behind what they had acknowledged.", _BY_STREAM)
+FORKS = Counter("delivery_forks_total", "Epochs ended because this sender had lost history.", _BY_STREAM)
 STREAM_FAULTS = Counter(
-    "delivery_stream_faults_total", "Refusals to send: history lost, rewind impossible.", ["stream", "fault"]
+    "delivery_stream_faults_total",
+    "Sessions ended here: history lost or moved, forked, rewind impossible.",
+    ["stream", "fault"],
 )
 RELAY_RETRIES = Counter(
     "delivery_relay_retries_total", "Sessions that ended with an error, by its type.", ["stream", "error"]
+)
+LANES = Gauge("delivery_lanes", "Into how many lanes the stream is split.", _BY_STREAM)
+BARRIER_WAITS = Counter(
+    "delivery_barrier_waits_total", "Barriers refused because another lane has lost history first.", _BY_STREAM
 )
 PURGED = Counter("delivery_purged_total", "Rows purged after the retention time.", ["table"])
 
@@ -39,4 +48,19 @@ REFUSED = Counter("delivery_refused_total", "Senders or batches refused, by code
 INBOX_RETRIES = Counter(
     "delivery_inbox_retries_total", "Transactions run again, by the type of the fault.", ["stream", "fault"]
 )
+PHANTOMS = Counter("delivery_phantoms_total", "Events whose sender no longer has them.", _BY_STREAM)
+REPLAYS = Counter("delivery_replays_total", "Watermarks lowered so that a hole is filled.", _BY_STREAM)
 WATERMARK = Gauge("delivery_watermark", "The last seq applied without a gap.", _BY_STREAM)
+
+# both
+HOLES = Counter("delivery_holes_total", "Ranges of seqs found missing.", ["stream", "side"])
+HOLES_ENDED = Counter("delivery_holes_ended_total", "Holes that were filled, or given up.", ["stream", "outcome"])
+COUNTED = Counter("delivery_counted_seqs_total", "Seqs that were counted in search of holes.", ["stream", "side"])
+UNRESOLVED = Gauge("delivery_unresolved", "Forks, phantoms and holes that nobody has settled.", ["stream", "what"])
+
+
+def forget(stream: str) -> None:
+    """Of a lane that is relayed no more: its gauges."""
+    for gauge in (BACKLOG, OLDEST_AGE, LAST_SEQ, ACKED_SEQ, LEASE_HELD):
+        with suppress(KeyError):
+            gauge.remove(stream)

@@ -3,12 +3,17 @@
 Laws: the transaction is the caller's and is never committed here; nothing here waits for the feed.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from typing import Generic
+from typing import Generic, Protocol
 
 from ticketflow.delivery.dialect import ConnT, Dialect, StagedRow
 from ticketflow.events import Envelope, encode
+
+
+class Settable(Protocol):
+    """An asyncio.Event, or whatever else can be set."""
+
+    def set(self) -> None: ...
 
 
 class Outbox(Generic[ConnT]):
@@ -34,6 +39,6 @@ class Outbox(Generic[ConnT]):
         for wake in self._wakes:
             wake()
 
-    def wakes(self, event: asyncio.Event) -> None:
+    def wakes(self, event: Settable) -> None:
         """Have ``notify`` set ``event``, such as a relay's ``wake``."""
         self._wakes.append(event.set)

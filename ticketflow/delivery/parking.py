@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Generic
 
 from ticketflow.delivery.application import Handler
-from ticketflow.delivery.dialect import ConnT, Pool
+from ticketflow.delivery.dialect import Arrival, ConnT, Pool
 from ticketflow.delivery.items import BEHIND, items_of
 from ticketflow.delivery.parking_dialect import ParkedEvent, ParkingDialect, Wanted
 from ticketflow.delivery.parking_shelf import (
@@ -152,7 +152,7 @@ class Parking(Generic[ConnT]):
             first = await self._dialect.first_parked(conn, self._stream, envelope.key)
             event = event._replace(event_id=envelope.id, key=envelope.key, kind=envelope.kind)
             await self._dialect.identify_parked(conn, event.id, envelope.id, envelope.key, envelope.kind)
-            if not await self._dialect.record(conn, self._stream, [(envelope.id, event.seq)]):
+            if not await self._dialect.record(conn, self._stream, [Arrival(envelope.id, event.seq, envelope.key)]):
                 return await self._gone(conn, event, "known")
             if first is not None and int(first) < int(event.id):
                 await self._dialect.note_parked(conn, event.id, BEHIND.reason, BEHIND.detail, event.attempts)

@@ -8,7 +8,9 @@ import asyncpg
 
 from ticketflow.delivery.dialect import Backlog, Pool
 from ticketflow.delivery.postgres_driver import Connection, channel
+from ticketflow.delivery.postgres_history import PostgresHistory
 from ticketflow.delivery.postgres_inbox import PostgresInbox
+from ticketflow.delivery.postgres_lanes import PostgresLanes
 from ticketflow.delivery.postgres_outbox import PostgresOutbox
 from ticketflow.delivery.postgres_parking import PostgresParking
 
@@ -17,7 +19,7 @@ from ticketflow.delivery.postgres_parking import PostgresParking
 _STORE_FAULT_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
 
 
-class PostgresDialect(PostgresOutbox, PostgresInbox, PostgresParking):
+class PostgresDialect(PostgresOutbox, PostgresLanes, PostgresInbox, PostgresParking, PostgresHistory):
     """asyncpg connections, in a transaction at READ COMMITTED."""
 
     name = "postgres"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ticketflow.delivery.dialect import InboxState, ParkedRow
+from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow
 from ticketflow.delivery.postgres_driver import Connection, count
 
 
@@ -42,35 +42,48 @@ class PostgresInbox:
             == 1
         )
 
-    async def record(self, conn: Connection, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
+    async def record(self, conn: Connection, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
         rows = await conn.fetch(
             """
-            INSERT INTO delivery_inbox (event_id, stream, seq)
-            SELECT event_id, $1, seq FROM unnest($2::uuid[], $3::bigint[]) AS rows (event_id, seq)
+            INSERT INTO delivery_inbox (event_id, stream, seq, event_key)
+            SELECT event_id, $1, seq, event_key
+            FROM unnest($2::uuid[], $3::bigint[], $4::text[]) AS rows (event_id, seq, event_key)
             ON CONFLICT (event_id) DO NOTHING RETURNING event_id::text
             """,
             stream,
-            [event_id for event_id, _ in events],
-            [seq for _, seq in events],
+            [arrival.event_id for arrival in arrivals],
+            [arrival.seq for arrival in arrivals],
+            [arrival.key for arrival in arrivals],
         )
         return {row[0] for row in rows}
 
     async def purge_inbox(self, conn: Connection, age_s: float, rows_max: int) -> int:
-        return count(
-            await conn.execute(
-                """
+        purged: int = await conn.fetchval(
+            """
+            WITH gone AS (
                 DELETE FROM delivery_inbox WHERE event_id IN (
                     SELECT event_id FROM delivery_inbox
                     WHERE received_at < clock_timestamp() - make_interval(secs => $1)
                       AND NOT EXISTS (
                           SELECT 1 FROM delivery_parked WHERE delivery_parked.event_id = delivery_inbox.event_id)
                     ORDER BY received_at LIMIT $2
-                )
-                """,
-                age_s,
-                rows_max,
+                ) RETURNING stream, seq
+            ), floors AS (
+                INSERT INTO delivery_check AS counted (side, stream, floor_seq)
+                SELECT 'in', stream, max(seq) FROM gone WHERE seq IS NOT NULL GROUP BY stream
+                ON CONFLICT (side, stream) DO UPDATE SET floor_seq = greatest(counted.floor_seq, excluded.floor_seq)
             )
+            SELECT count(*) FROM gone
+            """,
+            age_s,
+            rows_max,
         )
+        if purged:
+            await conn.execute(
+                "DELETE FROM delivery_passed USING delivery_check AS counted WHERE counted.side = 'in'"
+                " AND counted.stream = delivery_passed.stream AND delivery_passed.seq <= counted.floor_seq"
+            )
+        return purged
 
     # -- parked
 

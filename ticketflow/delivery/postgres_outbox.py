@@ -95,12 +95,15 @@ class PostgresOutbox:
         )
 
     async def stream_state(self, conn: Connection, stream: str) -> StreamState | None:
-        row = await conn.fetchrow("SELECT epoch, last_seq, acked_seq FROM delivery_stream WHERE stream = $1", stream)
+        row = await conn.fetchrow(
+            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = $1", stream
+        )
         return None if row is None else StreamState(*row)
 
     async def lock_stream(self, conn: Connection, stream: str) -> StreamState:
         row = await conn.fetchrow(
-            "SELECT epoch, last_seq, acked_seq FROM delivery_stream WHERE stream = $1 FOR UPDATE", stream
+            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = $1 FOR UPDATE",
+            stream,
         )
         if row is None:
             raise LookupError(f"stream {stream!r} has no row in delivery_stream")

@@ -22,6 +22,8 @@ ACK_WAIT_S = 1.0  # only how often an idle task turns round
 # A receiver that is restored to an older state while nothing flows would only be noticed at the next event: a session
 # that has been idle for so long ends, and the next HELLO asks for the watermark again.
 RECHECK_S = 60.0
+# With several lanes another one may have met that receiver already, and wait at a barrier for this one to go back.
+LANES_RECHECK_S = 10.0
 MARK_EVERY_S = 0.1  # an ack is noted this often at most; a lost note costs a resend that the receiver drops
 
 
@@ -57,11 +59,11 @@ class Pump(Generic[ConnT]):
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()
         idle_s, busy_at = POLL_S[0], loop.time()
-        while self._sent > self._marked or loop.time() < busy_at + RECHECK_S:
+        while self._sent > self._marked or loop.time() < busy_at + self._recheck_s:
             self._wake.clear()
             if self._sent >= self._last and await self._ledger.has_unstamped():
                 await self._stamp()
-            rows = await self._ledger.read(self._sent, self._last)
+            rows = await self._ledger.read(self._sent, await self._ledger.gate.upto(self._sent, self._last))
             if rows:
                 self._lease.check()
                 await self._session.send(rows[0].seq, [row.body for row in rows])
@@ -72,6 +74,10 @@ class Pump(Generic[ConnT]):
                 idle_s = POLL_S[0]
             else:
                 idle_s = min(idle_s * 1.5, POLL_S[1])
+
+    @property
+    def _recheck_s(self) -> float:
+        return RECHECK_S if self._ledger.lanes == 1 else LANES_RECHECK_S
 
     async def _stamp(self) -> None:
         last_seq = await self._ledger.stamp()

@@ -1,4 +1,4 @@
-"""The relay of one stream: lease, session, pump, again and again.
+"""The relay of one stream, or of one lane of it (see relays.py): lease, session, pump, again and again.
 
 Laws:
 - Nothing here gives up: whatever ends a session or the lease is logged once, waited out with jitter, and tried again.
@@ -14,13 +14,14 @@ from contextlib import suppress
 from typing import Generic, NoReturn
 
 from ticketflow.delivery import jitter, metrics
-from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool
-from ticketflow.delivery.errors import LeaseLost, StreamFault
+from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool, StreamState
+from ticketflow.delivery.errors import LeaseLost, StreamFault, StreamForked
+from ticketflow.delivery.lanes import Lane
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.ledger import Ledger
 from ticketflow.delivery.pump import Pump
 from ticketflow.delivery.racing import first_of
-from ticketflow.delivery.resume import Resume, decide
+from ticketflow.delivery.resume import Forking, Resume, decide
 from ticketflow.delivery.stats import watch
 from ticketflow.feed import (
     VERSION,
@@ -45,6 +46,7 @@ STREAM_FAULT_RETRY_S = (1.0, 30.0)  # a person has to act; the retry only notice
 LEASE_TTL_S = 3.0
 STORE_RETRY_S = (0.05, 0.5)  # its pool refuses at once while the store is away: what comes after it must not wait long
 LEASE_ASK_PER_TTL = 3  # how often a contender asks for a lease that another holds
+LEASE_WAIT_TTLS = 1.0  # how much later one asks who leaves the lane to others, and twice that who has just let it go
 ANNOUNCE_EVERY_S = 0.005  # at most: many commits share one announcement
 LAST_ACK_TIMEOUT_S = 1.0  # best effort when a session ends
 
@@ -68,8 +70,11 @@ class Relay(Generic[ConnT]):
         lease_ttl_s: float = LEASE_TTL_S,
         connect: Callable[..., Awaitable[SenderSession]] = connect,
         clock: Callable[[], float] = time.monotonic,
+        lane: Lane | None = None,
+        lease: str | None = None,
     ) -> None:
         self.stream = stream
+        self.waits = False  # whether to leave a free lease to the other replicas for a moment
         self.wake = asyncio.Event()  # set it when events were committed in this process: Outbox.wakes(relay.wake)
         self._work = asyncio.Event()  # something may wait in the outbox, whoever said so
         self.backlog: Backlog | None = None  # as last looked at; None before the first look
@@ -79,8 +84,9 @@ class Relay(Generic[ConnT]):
         self._limits = limits
         self._addresses = addresses
         self._connect = connect
-        self._lease = Lease(pool, dialect, name=f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
-        self._ledger = Ledger(pool, dialect, stream, self._lease)
+        self._lease = Lease(pool, dialect, name=lease or f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
+        self._ledger = Ledger(pool, dialect, stream, self._lease, lane)
+        self._let_go = asyncio.Event()
         self._rotation = Rotation(addresses)
         self._backoff = Backoff(rng=jitter.rng)
         self._store_backoff = Backoff(*STORE_RETRY_S, rng=jitter.rng)
@@ -94,9 +100,27 @@ class Relay(Generic[ConnT]):
 
     async def run(self) -> NoReturn:
         """Until cancelled; then the session says GOODBYE and the lease is let go."""
-        async with self._dialect.listening(self._pool, self.stream, self._work.set):
-            await first_of(self._contend(), self._watch(), self._pass_on())
+        async with self._dialect.listening(self._pool, self.stream, self.rouse):
+            await first_of(self.run_lane(), self._pass_on())
         raise AssertionError("a relay's tasks never return")
+
+    async def run_lane(self) -> NoReturn:
+        """The same without an ear for ``wake`` and announcements: whoever has it calls ``rouse``."""
+        await first_of(self._contend(), self._watch())
+        raise AssertionError("a relay's tasks never return")
+
+    def rouse(self) -> None:
+        """Something may wait in the outbox."""
+        self._work.set()
+
+    def look_again(self) -> None:
+        """The number of lanes has changed."""
+        self._ledger.look_again()
+        self._work.set()
+
+    def let_go(self) -> None:
+        """End the session, let the lease go, and leave it to others for a while."""
+        self._let_go.set()
 
     async def _pass_on(self) -> NoReturn:
         """A wake-up goes to the pump, or to the replica that relays.
@@ -126,15 +150,18 @@ class Relay(Generic[ConnT]):
             self._store_backoff.reset()
             if acquired:
                 await self._lead()
-            await asyncio.sleep(self._lease.ttl_s / LEASE_ASK_PER_TTL * jitter.rng.uniform(0.5, 1.0))
+            wait_ttls = LEASE_WAIT_TTLS if self.waits else 2 * LEASE_WAIT_TTLS if self._let_go.is_set() else 0.0
+            await asyncio.sleep(self._lease.ttl_s * (wait_ttls + jitter.rng.uniform(0.5, 1.0) / LEASE_ASK_PER_TTL))
 
     async def _lead(self) -> None:
         """With the lease, until it is lost."""
         metrics.LEASE_CHANGES.labels(self.stream, "acquired").inc()
         metrics.LEASE_HELD.labels(self.stream).set(1)
         log.info("lease_acquired", stream=self.stream, owner=self._lease.owner, token=self._lease.token)
+        self._let_go.clear()
         try:
-            await first_of(self._lease.keep(), self._serve())
+            await first_of(self._lease.keep(), self._serve(), self._let_go.wait())
+            log.info("lease_let_go", stream=self.stream, owner=self._lease.owner)
         except LeaseLost as error:
             metrics.LEASE_CHANGES.labels(self.stream, "lost").inc()
             log.warning("lease_lost", stream=self.stream, reason=str(error))
@@ -163,17 +190,30 @@ class Relay(Generic[ConnT]):
 
     async def _session(self) -> None:
         state = await self._ledger.state()
-        hello = Hello(VERSION, self.stream, state.epoch, self._lease.check(), state.last_seq, self._lease.owner)
+        forks = tuple(fork for fork in await self._ledger.forks() if fork[0] < state.epoch)
+        hello = Hello(VERSION, self.stream, state.epoch, self._lease.check(), state.last_seq, self._lease.owner, forks)
         session = await self._connect(
             self._addresses, hello, ssl=self._ssl, limits=self._limits, rotation=self._rotation
         )
         try:
             resume = decide(self.stream, state, session.welcome.epoch, session.welcome.watermark)
+            if isinstance(resume, Forking):
+                await self._fork(resume, state)
             await self._ledger.resume(resume)
             self._welcomed(session, resume)
             await self._pump(session, Pump(self._ledger, self._lease, session, self._work, resume, state.last_seq))
         finally:
             await session.close()
+
+    async def _fork(self, forking: Forking, seen: StreamState) -> NoReturn:
+        """Once, then a new session: it tells the receiver, who sets aside what this sender no longer has."""
+        epoch = await self._ledger.fork(forking, seen)
+        if epoch is not None:
+            metrics.FORKS.labels(self.stream).inc()
+        raise StreamForked(
+            f"stream {self.stream}: the receiver has {forking.watermark} of epoch {forking.epoch}, this sender"
+            f" {seen.last_seq} of epoch {seen.epoch}: it goes on in epoch {epoch or 'that another began'}"
+        )
 
     async def _pump(self, session: SenderSession, pump: Pump[ConnT]) -> None:
         try:

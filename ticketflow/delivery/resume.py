@@ -2,8 +2,9 @@
 
 Laws:
 - A watermark behind the last ack means that the receiver lost history: go back to it (rewind).
-- A watermark ahead of the last stamped seq, or of another epoch, means that this sender lost history: send nothing, for
-  it would put other events under seqs the receiver already has.
+- A watermark ahead of the last stamped seq, or of a newer epoch, means that this sender lost history: send nothing
+  under this epoch, for it would put other events under seqs the receiver already has. Begin a new one (fork).
+- A watermark of an older epoch means that the receiver cannot tell what it shares with this sender: a person must.
 - A receiver without a memory (watermark None) goes on after the last ack.
 - A sender stamps only after this has been decided in the present session: a restored one must not catch up unseen.
 """
@@ -22,19 +23,28 @@ class Resume:
     rewound_from: int | None = None
 
 
-def decide(stream: str, sender: StreamState, epoch: int | None, watermark: int | None) -> Resume:
+@dataclass(frozen=True, slots=True)
+class Forking:
+    """Send nothing: begin a new epoch, newer than ``epoch``. ``after_seq``: what is left of the present one."""
+
+    after_seq: int
+    epoch: int  # the receiver's, at its watermark
+    watermark: int
+
+
+def decide(stream: str, sender: StreamState, epoch: int | None, watermark: int | None) -> Resume | Forking:
     """``epoch`` and ``watermark`` are the receiver's, from WELCOME. Raises StreamHistoryLost."""
     if watermark is None:
         return Resume(sender.acked_seq)
-    if epoch is not None and epoch != sender.epoch:
+    if epoch is None:
+        epoch = sender.epoch
+    if epoch < sender.epoch:
         raise StreamHistoryLost(
-            f"stream {stream}: the receiver stands in epoch {epoch} at {watermark}, this sender is in epoch"
-            f" {sender.epoch} at {sender.last_seq}"
+            f"stream {stream}: the receiver stands in epoch {epoch} at {watermark} and does not know what it shares"
+            f" with this sender, which is in epoch {sender.epoch} at {sender.last_seq}"
         )
-    if watermark > sender.last_seq:
-        raise StreamHistoryLost(
-            f"stream {stream}: the receiver has {watermark}, this sender has stamped only {sender.last_seq}"
-        )
+    if epoch > sender.epoch or watermark > sender.last_seq:
+        return Forking(sender.last_seq, epoch, watermark)
     if watermark < sender.acked_seq:
         return Resume(watermark, rewound_from=sender.acked_seq)
     return Resume(watermark)

@@ -19,7 +19,7 @@ BATCH_ROWS = 1000
 
 
 class Retention(Generic[ConnT]):
-    """Purges the outbox of ``streams`` (those this store sends) and the dedup keys of all."""
+    """Purges the outbox of ``streams`` (those this store sends) in all of their lanes, and the dedup keys of all."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Retention(Generic[ConnT]):
     async def run_once(self) -> int:
         """One batch of each kind; how many rows went. 0 means that nothing is old enough."""
         outbox = 0
-        for stream in self._streams:
+        for stream in await self._lanes():
             outbox += await self._purge_outbox(stream)
         async with self._pool.transaction() as conn:
             inbox = await self._dialect.purge_inbox(conn, self._retention_s * INBOX_FACTOR, self._batch_rows)
@@ -47,14 +47,20 @@ class Retention(Generic[ConnT]):
         metrics.PURGED.labels("inbox").inc(inbox)
         return outbox + inbox
 
+    async def _lanes(self) -> list[str]:
+        """The streams of all lanes that were ever used."""
+        async with self._pool.acquire() as conn:
+            found = [await self._dialect.lane_states(conn, family) for family in self._streams]
+        return [state.lane.stream for states in found for state in states]
+
     async def _purge_outbox(self, stream: str) -> int:
         async with self._pool.transaction() as conn:
-            if await self._dialect.stream_state(conn, stream) is None:
-                return 0
             state = await self._dialect.lock_stream(conn, stream)  # against a rewind at the same moment
             upto_seq = 0
             for seq, old in await self._dialect.oldest_rows(conn, stream, self._retention_s, self._batch_rows):
                 if not old or seq > state.acked_seq:
                     break
                 upto_seq = seq
+            if state.barrier_seq and upto_seq:
+                await self._dialect.purge_barriers(conn, stream, upto_seq)
             return await self._dialect.purge_outbox(conn, stream, upto_seq) if upto_seq else 0

@@ -29,7 +29,7 @@ from ticketflow.feed.errors import (
     TlsFailed,
 )
 from ticketflow.feed.identity import Identity, Tls, identity_of, tls_of
-from ticketflow.feed.limits import EVENT_BYTES_MAX, FRAME_BYTES_MAX, VERSION, Limits
+from ticketflow.feed.limits import EVENT_BYTES_MAX, FORKS_MAX, FRAME_BYTES_MAX, VERSION, Limits
 from ticketflow.feed.messages import Hello, Welcome
 from ticketflow.feed.receiving import Position
 from ticketflow.feed.rotation import Backoff, Rotation
@@ -39,6 +39,7 @@ from ticketflow.feed.tls import client_context, server_context
 
 __all__ = [
     "EVENT_BYTES_MAX",
+    "FORKS_MAX",
     "FRAME_BYTES_MAX",
     "VERSION",
     "Address",

@@ -17,6 +17,7 @@ NESTING_MAX = 4  # levels in elements of HELLO and WELCOME that this version doe
 SEQ_MAX = 2**63 - 1  # what a BIGINT holds
 STREAM_CHARS_MAX = 64  # a stream's name is a label of metrics and logs
 NAME_CHARS_MAX = 64  # of a sender or receiver, for logs
+FORKS_MAX = 16  # in HELLO: a sender that lost history more often than that needs a person, not a longer list
 CODE_CHARS_MAX = 32
 REASON_CHARS_MAX = 200  # at most 800 bytes of UTF-8: fits a small frame whatever the script
 EVENTS_PER_FRAME_MAX = 1024  # bounds the objects that one frame of tiny events can make us allocate
@@ -61,7 +62,7 @@ class Limits:
 
     # receiver: caps
     connections_max: int = 64  # a handful of streams, and room for those that reconnect
-    connections_per_peer_max: int = 16  # by address: one broken neighbour cannot take all places
+    connections_per_peer_max: int = 32  # by address: 16 lanes, and as many that reconnect; half of all places
 
     # both sides: the transport
     write_buffer_bytes: int = 512 * 1024  # unsent output above this stops the sender, and stops us reading a flooder

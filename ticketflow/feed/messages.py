@@ -7,6 +7,7 @@ Laws of this file:
 - Fields are only ever appended. Every string and list is bounded; ``str()`` of a message is one short line for logs.
 """
 
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from ticketflow.feed.errors import Code, RemoteProtocolError
 from ticketflow.feed.limits import (
     CODE_CHARS_MAX,
     EVENTS_PER_FRAME_MAX,
+    FORKS_MAX,
     NAME_CHARS_MAX,
     NESTING_MAX,
     PING_MS_MIN,
@@ -38,6 +40,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 CodeText = Annotated[str, Meta(pattern=r"^[a-z][a-z_]*\Z", max_length=CODE_CHARS_MAX)]
 Reason = Annotated[str, Meta(max_length=REASON_CHARS_MAX)]
 Body = Annotated[bytes, Meta(min_length=1)]
+Fork = tuple[Count, Count]  # (epoch, after_seq)
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -48,7 +51,8 @@ class Hello(Message, frozen=True, tag="hello"):
     """The sender's first frame: who sends which stream, and how far its history goes.
 
     ``version``: the highest the sender speaks. ``epoch``: changes when its history may have forked. ``fence``: the
-    fencing token of the lease under which it sends. ``last_seq``: the last seq it has stamped, 0 for none.
+    fencing token of the lease under which it sends. ``last_seq``: the last seq it has stamped, 0 for none. ``forks``:
+    the epochs before this one, oldest first: "my history was that of ``epoch`` up to and with ``after_seq``".
     """
 
     version: Version
@@ -57,6 +61,7 @@ class Hello(Message, frozen=True, tag="hello"):
     fence: Count
     last_seq: Count
     sender: Name
+    forks: Annotated[tuple[Fork, ...], Meta(max_length=FORKS_MAX)] = ()
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
@@ -125,12 +130,15 @@ class Goodbye(Message, frozen=True, tag="goodbye", forbid_unknown_fields=True):
 AnyMessage = Hello | Welcome | Events | Ack | Ping | Pong | Refuse | Goodbye
 MESSAGES: tuple[type[Message], ...] = (Hello, Welcome, Events, Ack, Ping, Pong, Refuse, Goodbye)
 
+_HELLO_FIELDS = Hello.__struct_fields__[:-1]
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
 
 def encode(message: Message) -> bytes:
-    """The body of the frame that carries ``message``."""
+    """The body of the frame that carries ``message``. A HELLO without forks is as it was before there were any."""
+    if isinstance(message, Hello) and not message.forks:
+        return _encoder.encode(("hello", *(getattr(message, name) for name in _HELLO_FIELDS)))
     return _encoder.encode(message)
 
 
@@ -148,9 +156,17 @@ def decode(body: bytes | bytearray) -> AnyMessage:
         raise RemoteProtocolError(Code.BAD_MESSAGE, f"seq {message.last_seq} is out of bounds")
     if isinstance(message, Hello | Welcome):
         check_nesting(body, NESTING_MAX)
+    if isinstance(message, Hello):
+        _check_forks(message)
     if isinstance(message, Welcome) and message.ping_interval_ms >= message.idle_timeout_ms:
         raise RemoteProtocolError(Code.BAD_MESSAGE, "ping_interval_ms is not below idle_timeout_ms")
     return message
+
+
+def _check_forks(hello: Hello) -> None:
+    epochs = [epoch for epoch, _ in hello.forks] + [hello.epoch]
+    if any(before >= after for before, after in pairwise(epochs)):
+        raise RemoteProtocolError(Code.BAD_MESSAGE, "the epochs of forks do not rise up to the epoch")
 
 
 def clip(reason: str) -> str:

@@ -87,6 +87,12 @@ class FeedServer:
         self._port = self.port
         log.info("feed_listening", host=self._host, port=self._port, tls=self._tls)
 
+    def renew(self, stream: str) -> None:
+        """End the live session of ``stream``, if there is one: its sender then asks again where we stand."""
+        session = self._live.get(stream)
+        if session is not None:
+            session.refuse(Code.UNAVAILABLE, "ask again where we stand", 0.0)
+
     async def drain(self, deadline_s: float) -> None:
         """Stop: no new sessions; each live one gets GOODBYE, finishes its apply, acknowledges, closes.
 

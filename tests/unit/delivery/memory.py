@@ -3,13 +3,16 @@
 import asyncio
 import copy
 import random
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.unit.delivery.clock import now
-from ticketflow.delivery.dialect import Backlog, InboxState, OutboxRow, ParkedRow, StagedRow, StreamState
+from tests.unit.delivery.memory_history import HistoryTables, MemoryHistory
+from ticketflow.delivery.dialect import Arrival, Backlog, InboxState, OutboxRow, ParkedRow, StagedRow, StreamState
+from ticketflow.delivery.lanes import SLOTS, LaneState, numbered
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 
 
@@ -29,8 +32,11 @@ class Tables:
     inbox: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     inbox_streams: dict[str, InboxState] = field(default_factory=dict)
     parked: list[tuple[str, ParkedRow]] = field(default_factory=list)
+    barriers: list[tuple[str, int, str]] = field(default_factory=list)  # stream, seq, requires
+    replicas: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)  # held, seen_at
     audit: list[tuple[str, str, str, str]] = field(default_factory=list)
     effects: list[tuple[str, str]] = field(default_factory=list)
+    history: HistoryTables = field(default_factory=HistoryTables)
 
 
 class MemoryPool:
@@ -69,7 +75,7 @@ class MemoryPool:
             raise Unavailable("down")
 
 
-class MemoryDialect:
+class MemoryDialect(MemoryHistory):
     """The dialect over Tables. Same promises as the real ones, in the plainest form."""
 
     name = "memory"
@@ -127,6 +133,62 @@ class MemoryDialect:
     async def rewind_stream(self, conn: Tables, stream: str, seq: int) -> bool:
         return self._set(conn, stream, conn.streams[stream].acked_seq > seq, acked_seq=seq)
 
+    async def lane_has_unstamped(self, conn: Tables, family: str, slots: Sequence[int]) -> bool:
+        return bool(self._waiting(conn, family, slots))
+
+    async def stamp_lane(
+        self, conn: Tables, family: str, stream: str, slots: Sequence[int], after_seq: int, rows_max: int
+    ) -> int:
+        waiting = self._waiting(conn, family, slots)[:rows_max]
+        for seq, row in enumerate(waiting, after_seq + 1):
+            row.seq, row.stream = seq, stream
+        return len(waiting)
+
+    async def lane_states(self, conn: Tables, family: str) -> list[LaneState]:
+        return [
+            LaneState(lane, state.lanes, state.last_seq, state.acked_seq, bool(self._stamped(conn, lane.stream)))
+            for lane in numbered(family, list(conn.streams))
+            for state in [conn.streams[lane.stream]]
+        ]
+
+    async def lock_lanes(self, conn: Tables, family: str) -> dict[str, StreamState]:
+        return {lane.stream: conn.streams[lane.stream] for lane in numbered(family, list(conn.streams))}
+
+    async def set_lanes(self, conn: Tables, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
+        fields = {"lanes": lanes, "last_seq": to_seq} | ({"barrier_seq": to_seq} if to_seq > from_seq else {})
+        return self._set(conn, stream, conn.streams[stream].last_seq == from_seq, **fields)
+
+    async def stage_barrier(self, conn: Tables, stream: str, seq: int, row: StagedRow, requires: str) -> None:
+        conn.outbox.append(Row(row, stream, seq, now()))
+        conn.barriers.append((stream, seq, requires))
+
+    async def next_barrier(self, conn: Tables, stream: str, after_seq: int) -> tuple[int, str] | None:
+        return min(((seq, text) for at, seq, text in conn.barriers if at == stream and seq > after_seq), default=None)
+
+    async def purge_barriers(self, conn: Tables, stream: str, upto_seq: int) -> None:
+        conn.barriers = [row for row in conn.barriers if row[0] != stream or row[1] > upto_seq]
+
+    async def acked_seqs(self, conn: Tables, streams: Sequence[str]) -> dict[str, int]:
+        return {stream: conn.streams[stream].acked_seq for stream in streams if stream in conn.streams}
+
+    async def watermarks(self, conn: Tables, streams: Sequence[str]) -> dict[str, int]:
+        return {stream: conn.inbox_streams[stream].watermark for stream in streams if stream in conn.inbox_streams}
+
+    async def hand_lease_on(self, conn: Tables, name: str, to: str, blocker: str) -> None:
+        token = conn.leases.get(name, ("", 0, 0.0))[1] + 1
+        conn.leases[name] = (blocker, token, float("inf"))
+        conn.leases[to] = ("", max(token, conn.leases.get(to, ("", 0, 0.0))[1]), 0.0)
+
+    async def meet_replicas(
+        self, conn: Tables, family: str, owner: str, held: int, seen_s: float
+    ) -> list[tuple[str, int]]:
+        conn.replicas[family, owner] = (held, now())
+        return [
+            (name, count)
+            for (of, name), (count, seen_at) in sorted(conn.replicas.items())
+            if of == family and seen_at > now() - seen_s
+        ]
+
     async def acquire_lease(self, conn: Tables, name: str, owner: str, ttl_s: float, takeover: bool) -> int | None:
         held = conn.leases.get(name, ("", 0, 0.0))
         if held[2] > now() and not (takeover and held[0] == owner):
@@ -160,8 +222,8 @@ class MemoryDialect:
         conn.inbox_streams[stream] = state._replace(watermark=to_seq)
         return state.watermark == from_seq
 
-    async def record(self, conn: Tables, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        new = {event_id: seq for event_id, seq in reversed(events) if event_id not in conn.inbox}
+    async def record(self, conn: Tables, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        new = {came.event_id: came.seq for came in reversed(arrivals) if came.event_id not in conn.inbox}
         conn.inbox |= {event_id: (stream, seq) for event_id, seq in new.items()}
         return set(new)
 
@@ -189,6 +251,14 @@ class MemoryDialect:
 
     def is_store_fault(self, error: Exception) -> bool:
         return False
+
+    @staticmethod
+    def _waiting(conn: Tables, family: str, slots: Sequence[int]) -> list[Row]:
+        return [
+            row
+            for row in conn.outbox
+            if row.seq is None and row.stream == family and zlib.crc32(row.staged.key.encode()) % SLOTS in slots
+        ]
 
     @staticmethod
     def _stamped(conn: Tables, stream: str) -> list[Row]:

@@ -69,7 +69,12 @@ def test_what_follows_is_given_as_it_is() -> None:
     assert following(4, rows(5, 6, 7)) == rows(5, 6, 7)
 
 
-@pytest.mark.parametrize("seqs", [(6,), (5, 7), (5, 5), ()])
+def test_what_comes_before_a_gap_is_given() -> None:
+    assert following(4, rows(5, 7, 8)) == rows(5)
+    assert following(4, rows(5, 5, 7)) == rows(5)
+
+
+@pytest.mark.parametrize("seqs", [(6,), (6, 7), ()])
 def test_what_does_not_follow_is_refused(seqs: tuple[int, ...]) -> None:
     with pytest.raises(RewindImpossible):
         following(4, rows(*seqs))

@@ -156,7 +156,9 @@ class World:
         count = sum(map(len, self.committed.values()))
         state = self.sending.tables.streams.get(STREAM)
         received = self.receiving.tables.inbox_streams.get(STREAM)
-        return state is not None and received is not None and state[1:] == (count, count) == (count, received.watermark)
+        return (
+            state is not None and received is not None and state[1:3] == (count, count) == (count, received.watermark)
+        )
 
 
 def test_a_restore_that_nobody_noticed_is_found_although_nothing_is_sent() -> None:

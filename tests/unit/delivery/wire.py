@@ -33,9 +33,10 @@ class Wire:
         except Exception as error:
             raise SessionLost(f"no answer: {error}") from error
         for older in self.sessions:
-            older.cut()
+            if older.stream == hello.stream:
+                older.cut()
         session = WireSession(self, inbox, hello, position.epoch, position.watermark)
-        self.sessions = [session]
+        self.sessions = [older for older in self.sessions if older.error is None] + [session]
         return session
 
     def cut(self) -> bool:
@@ -51,6 +52,7 @@ class WireSession:
         self.welcome = Welcome(1, epoch, watermark, WINDOW_EVENTS, 1 << 20, 1000, 3000, "wire")
         self.acked = watermark
         self.error: Exception | None = None
+        self.stream = hello.stream
         self._told: int | None = None
         self._wire = wire
         self._inbox = inbox

@@ -6,7 +6,7 @@ import msgpack
 import pytest
 
 from ticketflow.feed.errors import Code, RemoteProtocolError
-from ticketflow.feed.limits import EVENTS_PER_FRAME_MAX, REASON_CHARS_MAX, SEQ_MAX
+from ticketflow.feed.limits import EVENTS_PER_FRAME_MAX, FORKS_MAX, REASON_CHARS_MAX, SEQ_MAX, SMALL_BYTES_MAX
 from ticketflow.feed.messages import (
     Ack,
     Events,
@@ -23,10 +23,12 @@ from ticketflow.feed.messages import (
 )
 
 HELLO = ["hello", 1, "reservation", 2, 3, 4, "relay-1"]
+HELLO_9 = ["hello", 1, "reservation", 9, 3, 4, "relay-1"]
 WELCOME = ["welcome", 1, 2, 4, 2048, 2097152, 2000, 6000, "billing-1"]
 
 EACH: list[tuple[Message, list[Any]]] = [
     (Hello(1, "reservation", 2, 3, 4, "relay-1"), HELLO),
+    (Hello(1, "reservation", 9, 3, 4, "relay-1", ((2, 40), (5, 0))), [*HELLO_9, [[2, 40], [5, 0]]]),
     (Welcome(1, 2, 4, 2048, 2097152, 2000, 6000, "billing-1"), WELCOME),
     (
         Welcome(1, None, None, 1, 262144, 2000, 6000, "bridge"),
@@ -56,7 +58,7 @@ def test_integers_of_any_width_are_the_same_message() -> None:
     assert decode(b"\x92\xa3ack\xcf" + (8).to_bytes(8, "big")) == Ack(8)
 
 
-@pytest.mark.parametrize("plain", [HELLO, WELCOME])
+@pytest.mark.parametrize("plain", [[*HELLO, []], [*HELLO_9, [[2, 40]]], WELCOME])
 @pytest.mark.parametrize("more", [["new"], [1, None, {"a": [1]}], [[[[5]]]]])
 def test_a_newer_handshake_may_say_more(plain: list[Any], more: list[Any]) -> None:
     assert decode(msgpack.packb([*plain, *more])) == decode(msgpack.packb(plain))
@@ -90,8 +92,20 @@ def test_a_newer_handshake_may_say_more(plain: list[Any], more: list[Any]) -> No
         ["hello", 1, "reservation", 1, 1, None, "me"],
         ["hello", 1, "reservation", 1, 1, 1.0, "me"],
         ["hello", 1, "reservation", 1, 1, True, "me"],
-        [*HELLO, [[[[[5]]]]]],
-        [*HELLO, msgpack.ExtType(1, b"x")],
+        [*HELLO, None],
+        [*HELLO_9, "forks"],
+        [*HELLO_9, [5]],
+        [*HELLO_9, [[5]]],
+        [*HELLO_9, [[5, 1, 1]]],
+        [*HELLO_9, [[5, -1]]],
+        [*HELLO_9, [[5, True]]],
+        [*HELLO_9, [[5, SEQ_MAX + 1]]],
+        [*HELLO_9, [[9, 1]]],
+        [*HELLO_9, [[5, 1], [5, 2]]],
+        [*HELLO_9, [[6, 1], [5, 2]]],
+        ["hello", 1, "reservation", 99, 3, 4, "me", [[n, 1] for n in range(FORKS_MAX + 1)]],
+        [*HELLO, [], [[[[[5]]]]]],
+        [*HELLO, [], msgpack.ExtType(1, b"x")],
         [*WELCOME, msgpack.Timestamp(1)],
         # welcome
         ["welcome", 1, 2, 4, 0, 2097152, 2000, 6000, "b"],
@@ -155,7 +169,7 @@ def test_bytes_that_are_no_message_are_refused(body: bytes) -> None:
 def test_only_events_may_be_large() -> None:
     assert decode(msgpack.packb(["events", 1, [b"x" * 2000]]))
     with pytest.raises(RemoteProtocolError) as refused:
-        decode(msgpack.packb([*HELLO, b"x" * 2000]))
+        decode(msgpack.packb([*HELLO, [], b"x" * 2000]))
     assert refused.value.code == Code.FRAME_TOO_LARGE
 
 
@@ -169,3 +183,10 @@ def test_a_reason_is_cut_to_what_fits() -> None:
     assert clip("short") == "short"
     assert len(clip("ß" * 500)) == REASON_CHARS_MAX
     assert len(encode(Refuse("internal", clip("𝄞" * 500), None))) <= 1020
+
+
+def test_the_longest_hello_fits_its_frame() -> None:
+    forks = tuple((SEQ_MAX - 100 + n, SEQ_MAX) for n in range(FORKS_MAX))
+    longest = Hello(65535, "r" * 64, SEQ_MAX, SEQ_MAX, SEQ_MAX, "\U0001f3ab" * 64, forks)
+    assert len(encode(longest)) <= SMALL_BYTES_MAX
+    assert decode(encode(longest)) == longest

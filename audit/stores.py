@@ -1,0 +1,78 @@
+"""The stores, each as its streams' history. A store is reached when it is asked, and may be away."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+
+from audit.settings import AuditSettings
+from ticketflow.delivery import MariaDBDialect, PostgresDialect
+from ticketflow.delivery.history import StreamHistory
+from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.mariadb import MariaDBPool
+from ticketflow.runtime.postgres import Connection
+
+CONNECT_S = 3.0
+STATEMENT_S = 10.0
+
+Histories: TypeAlias = dict[str, StreamHistory[Any]]
+
+
+class PostgresOnce:
+    """A connection for each transaction. The services' pool will not do: it takes only sessions that may write, which
+    the auditor's may not."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_S,
+                command_timeout=STATEMENT_S,
+                server_settings={"application_name": "audit", "timezone": "UTC"},
+                target_session_attrs=SessionAttribute.primary,
+            )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unavailable(f"{type(error).__name__}: {error}") from error
+        begun = done = False
+        try:
+            async with connection.transaction():
+                begun = True
+                yield connection
+                done = True
+        except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+            fault = Indefinite if begun and done else Unavailable
+            raise fault(f"{type(error).__name__}: {error}") from error
+        finally:
+            connection.terminate()
+
+    def acquire(self) -> Any:
+        return self.transaction()
+
+
+@asynccontextmanager
+async def open_histories(settings: AuditSettings) -> AsyncIterator[Histories]:
+    """By the name of the service whose store it is."""
+    async with AsyncExitStack() as stack:
+        billing = MariaDBPool(
+            settings.billing_hosts,
+            settings.billing_name,
+            settings.billing_user,
+            settings.billing_password,
+            name="audit",
+            size_min=0,
+            size_max=1,
+            statement_timeout_s=STATEMENT_S,
+            transaction_timeout_s=STATEMENT_S + 1,
+        )
+        stack.push_async_callback(billing.close)
+        yield {
+            "reservation": StreamHistory(PostgresOnce(settings.reservation_dsn), PostgresDialect()),
+            "billing": StreamHistory(billing, MariaDBDialect()),
+            "portal": StreamHistory(PostgresOnce(settings.portal_dsn), PostgresDialect()),
+        }
