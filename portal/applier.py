@@ -7,18 +7,22 @@ Laws of this file:
   however often; after a COMMIT without an answer the dedup keys tell what has happened.
 - When the transaction of many fails for another reason, each message gets one of its own, and ATTEMPTS of those; then
   it is parked, and the others flow.
-- What commits together: dedup key, projection, and the command sale.settle in the outbox.
+- What commits together: dedup key, projection, the command sale.settle in the outbox, and the position in the stream.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import asyncpg
 
 from portal import metrics, store
+from portal.asking import Asking
 from portal.projection import merge_all
-from portal.understanding import Fact, Ignored, parked, understand
-from ticketflow.delivery import Deduplicator, Outbox
+from portal.tracking import Courses, Item, Tracking
+from portal.understanding import Fact, Ignored, Meaning, parked, source_of, understand
+from ticketflow.delivery import Arrival, Deduplicator, Outbox
+from ticketflow.events.replay import StreamPosition
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import bind_correlation, get_logger
@@ -33,8 +37,15 @@ log = get_logger("applier")
 
 
 class Applier:
-    def __init__(self, pool: PostgresPool, deduplicator: Deduplicator[Connection], outbox: Outbox[Connection]) -> None:
+    def __init__(
+        self,
+        pool: PostgresPool,
+        deduplicator: Deduplicator[Connection],
+        outbox: Outbox[Connection],
+        tracking: Tracking | None = None,
+    ) -> None:
         self._pool = pool
+        self._tracking = tracking or Tracking(Asking())
         self._deduplicator = deduplicator
         self._outbox = outbox
         self._ignored_kinds: set[str] = set()
@@ -52,9 +63,23 @@ class Applier:
             for delivery in deliveries:
                 await self._apply_one(delivery)
 
-    async def write(self, conn: Connection, facts: Mapping[str, Fact]) -> list[Fact]:
-        """Dedup keys, sales and commands of ``facts`` (by event id), in the caller's transaction; the new ones."""
-        new = await self._deduplicator.first_times(conn, sorted(facts))
+    async def write(
+        self, conn: Connection, facts: Mapping[str, Fact], courses: Courses = MappingProxyType({})
+    ) -> list[Fact]:
+        """Dedup keys, sales and commands of ``facts`` (by event id), in the caller's transaction; the new ones.
+
+        ``courses``: where in which stream they came.
+        """
+        rest, new = set(facts), set[str]()
+        for stream, course in courses.items():
+            came = [
+                Arrival(id_, course.came[id_], facts[id_].envelope.key) for id_ in sorted(rest & course.came.keys())
+            ]
+            if came:
+                new |= await self._deduplicator.first_times_in(conn, stream, came)
+                rest -= course.came.keys()
+        if rest:
+            new |= await self._deduplicator.first_times(conn, sorted(rest))
         fresh = [fact for event_id, fact in facts.items() if event_id in new]
         await store.fold(conn, merge_all(fact.view for fact in fresh))
         await self._outbox.stage(conn, [fact.command for fact in fresh if fact.command is not None])
@@ -73,20 +98,28 @@ class Applier:
         meaning = understand(delivery)
         envelope = meaning.envelope if isinstance(meaning, Fact) else None
         row = parked(delivery, envelope, "failed", _said(failure), ATTEMPTS)
+        source = source_of(delivery, meaning)
         async with self._pool.transaction() as conn:
+            courses = await self._tracking.begin(conn, [source] if source is not None else [])
             await store.park(conn, [row])
+            phantoms = await self._tracking.finish(conn, courses, ())
+        self._tracking.tell(courses, phantoms)
         self._tell_parked([row])
 
     async def _transact(self, deliveries: Sequence[Delivery]) -> None:
         meanings = [understand(delivery) for delivery in deliveries]
         facts = {meaning.envelope.id: meaning for meaning in meanings if isinstance(meaning, Fact)}
         aside = [meaning for meaning in meanings if isinstance(meaning, store.Parked)]
+        items = _items(deliveries, meanings)
         fresh: list[Fact] = []
-        if facts or aside:
+        if facts or aside or items:
             async with self._pool.transaction() as conn:
                 # In one order, so that two consumers, during a change of the active one, cannot wait for each other.
-                fresh = await self.write(conn, facts)
+                courses = await self._tracking.begin(conn, items)
+                fresh = await self.write(conn, facts, courses)
                 await store.park(conn, aside)
+                phantoms = await self._tracking.finish(conn, courses, {fact.envelope.id for fact in fresh})
+            self._tracking.tell(courses, phantoms)
         self._tell(fresh, sum(isinstance(meaning, Fact) for meaning in meanings) - len(fresh))
         self._tell_parked(aside)
         self._tell_ignored([meaning for meaning in meanings if isinstance(meaning, Ignored)])
@@ -117,6 +150,16 @@ class Applier:
             if meaning.kind not in self._ignored_kinds and len(self._ignored_kinds) < KINDS_REMEMBERED_MAX:
                 self._ignored_kinds.add(meaning.kind)
                 log.info("kind_ignored", kind=meaning.kind)
+
+
+def _items(deliveries: Sequence[Delivery], meanings: Sequence[Meaning]) -> list[Item]:
+    """What tells of positions in streams, in order."""
+    items: list[Item] = []
+    for delivery, meaning in zip(deliveries, meanings, strict=True):
+        item = meaning if isinstance(meaning, StreamPosition) else source_of(delivery, meaning)
+        if item is not None:
+            items.append(item)
+    return items
 
 
 def _raise_store_fault(error: Exception) -> None:

@@ -28,6 +28,7 @@ from ticketflow.delivery.parking_shelf import (
     note_of,
     subject_of,
 )
+from ticketflow.events.replay import StreamPosition
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.errors import Indefinite, Retryable, RuntimeFault, Unavailable
 from ticketflow.runtime.log import bind_correlation
@@ -139,7 +140,7 @@ class PortalParking:
 
     async def _apply(self, conn: Connection, event: ParkedEvent) -> Outcome:
         meaning = understand(Delivery(0, event.kind, {}, event.body, redelivered=True))
-        if isinstance(meaning, Ignored):
+        if isinstance(meaning, Ignored | StreamPosition):
             return Outcome(event, "ignored")
         if not isinstance(meaning, Fact):
             after = event._replace(reason=meaning.reason, detail=meaning.detail, attempts=event.attempts + 1)

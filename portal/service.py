@@ -5,8 +5,12 @@ from pathlib import Path
 
 from portal.api import Api
 from portal.applier import Applier
+from portal.asker import LOOK_EVERY_S, Asker
+from portal.asking import Asking
 from portal.consumer import Consumer
+from portal.following import FAMILY
 from portal.settings import DatabaseSettings, PortalSettings
+from portal.tracking import Tracking
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
 from ticketflow.delivery import SCHEMA, Deduplicator, HoleCheck, Outbox, PostgresDialect, Relays, Retention
 from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
@@ -21,7 +25,7 @@ from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
 from ticketflow.runtime.worker import loop
 
-STREAM_IN = "billing"  # whose events come by the queue; their dedup keys are recorded under this name
+STREAM_IN = FAMILY  # whose dedup keys are recorded under this name, or that of the lane they came by
 STREAM_OUT = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 HTTP_DRAIN_S = 5.0
@@ -50,7 +54,10 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     )
     outbox.wakes(relay.wake)
     broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance)
-    consumer = Consumer(broker, Applier(pool, Deduplicator(dialect, STREAM_IN), outbox), pool.ping)
+    asking = Asking()
+    applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking))
+    consumer = Consumer(broker, applier, pool.ping)
+    asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker"), asking)
     http = HttpServer(
         Api(pool).routes(),
         title="TicketFlow portal",
@@ -79,3 +86,4 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     service.run_task(
         "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
     )
+    service.run_task("asker", lambda: loop("asker", asker.run_once, idle_s=LOOK_EVERY_S))

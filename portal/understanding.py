@@ -1,15 +1,18 @@
 """What a message means to the portal: pure, before any transaction.
 
 Laws of this file:
-- Total: every message is exactly one of a Fact, Ignored or Parked. Nothing raises.
+- Total: every message is exactly one of a Fact, StreamPosition, Ignored or Parked. Nothing raises.
 - A kind that this version does not know, or that says nothing to a buyer, is ignored; it is no error.
+- Where a message came from is said by its headers; one without them, or of another family, is applied and not counted.
 - Versions newer than ours are read as ours: fields are only ever added (see ticketflow.events).
 """
 
 from dataclasses import dataclass
 
+from portal.following import FAMILY, Source
 from portal.projection import Sale, concerns, seen
 from portal.store import Parked, ParkReason
+from ticketflow.delivery import lane_of
 from ticketflow.events import (
     BadEvent,
     Envelope,
@@ -20,7 +23,10 @@ from ticketflow.events import (
     is_id,
     payload_of,
 )
+from ticketflow.events.replay import StreamPosition, position_of
 from ticketflow.runtime.amqp import Delivery
+
+SEQ_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,19 @@ class Ignored:
     kind: str
 
 
-def understand(delivery: Delivery) -> Fact | Ignored | Parked:
+Meaning = Fact | Ignored | Parked | StreamPosition
+
+
+def understand(delivery: Delivery) -> Meaning:
     """The meaning of one message."""
     try:
         envelope = decode(delivery.body)
     except BadEvent as error:
         return parked(delivery, None, "undecodable", str(error))
     try:
+        if envelope.kind == StreamPosition.kind:
+            position = position_of(envelope)
+            return position if lane_of(FAMILY, position.stream) is not None else Ignored(envelope.kind)
         payload = payload_of(envelope)
     except BadEvent as error:
         return parked(delivery, envelope, "undecodable", str(error))
@@ -53,6 +65,16 @@ def understand(delivery: Delivery) -> Fact | Ignored | Parked:
     if not is_id(view.order_id):
         return parked(delivery, envelope, "poison", "its order_id is no UUIDv7")
     return Fact(envelope, view, _settle(envelope, payload) if isinstance(payload, PaymentAuthorized) else None)
+
+
+def source_of(delivery: Delivery, meaning: Meaning) -> Source | None:
+    """Where it came from, as the bridge wrote it; None when that is not said."""
+    stream, epoch, seq = (delivery.headers.get(name) for name in ("stream", "epoch", "seq"))
+    if not (isinstance(stream, str) and isinstance(epoch, int) and isinstance(seq, int)):
+        return None
+    if lane_of(FAMILY, stream) is None or not 1 <= epoch <= SEQ_MAX or not 1 <= seq <= SEQ_MAX:
+        return None
+    return Source(stream, epoch, seq, meaning.envelope.id if isinstance(meaning, Fact) else None)
 
 
 def parked(delivery: Delivery, envelope: Envelope | None, reason: ParkReason, detail: str, attempts: int = 0) -> Parked:

@@ -16,13 +16,14 @@ import sys
 from pathlib import Path
 
 CREDENTIALS = Path("/run/credentials")
-OURS = r"^(ticketflow\.(events|dead)|portal\.sales(\.dead)?)$"
-NOT_EVENTS = r"^(ticketflow\.dead|portal\.sales(\.dead)?)$"  # what the portal writes: it publishes nothing
+OURS = r"^(ticketflow\.(events|dead|replay)|portal\.sales(\.dead)?)$"
+BRIDGES = r"^(ticketflow\.(events|dead|replay)|portal\.sales(\.dead)?|bridge\.replay\.[0-9a-f]+)$"  # its own queue too
+NOT_EVENTS = r"^(ticketflow\.(dead|replay)|portal\.sales(\.dead)?)$"  # the portal publishes requests, and no events
 
 # user: tags, (configure, write, read)
 USERS = {
     "admin": ("administrator", (".*", ".*", ".*")),
-    "bridge": ("", (OURS, OURS, OURS)),
+    "bridge": ("", (BRIDGES, BRIDGES, BRIDGES)),
     "portal": ("", (OURS, NOT_EVENTS, OURS)),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ticketflow.delivery.application import Handler
 from ticketflow.delivery.dedup import Deduplicator
-from ticketflow.delivery.dialect import Backlog, Dialect, Pool
+from ticketflow.delivery.dialect import Arrival, Backlog, Dialect, Pool
 from ticketflow.delivery.errors import (
     DeliveryFault,
     HistoryMoved,
@@ -42,6 +42,7 @@ SCHEMA = {name: Path(__file__).parent / "schema" / name for name in ("postgres",
 __all__ = [
     "BARRIER_KIND",
     "SCHEMA",
+    "Arrival",
     "Backlog",
     "Deduplicator",
     "DeliveryFault",

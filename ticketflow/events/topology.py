@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 EVENTS_EXCHANGE = "ticketflow.events"
 DEAD_EXCHANGE = "ticketflow.dead"
+REPLAY_EXCHANGE = "ticketflow.replay"  # requests to every bridge: see ticketflow.events.replay
 SALES_QUEUE = "portal.sales"
 SALES_DEAD_QUEUE = "portal.sales.dead"
+BRIDGE_QUEUES = "bridge.replay."  # begin of the names of the bridges' own queues, one a process, gone with it
 UNDECODABLE = "undecodable"  # the routing key of bytes that are no event: they must reach somebody who parks them
 
 # A lost connection counts one redelivery for every unacknowledged message (up to a whole prefetch), guilty or not, and
@@ -23,6 +25,14 @@ DELIVERY_LIMIT = 1000
 # Full means that publishes are refused (nack), which holds up the feed, which leaves events in billing's outbox.
 # 512 MiB are about two million events.
 QUEUE_BYTES_MAX = 512 * 1024 * 1024
+# A request that nobody has taken by then is of no use any more: who made it makes another.
+REQUEST_TTL_MS = 30_000
+REQUESTS_WAITING_MAX = 100
+BRIDGE_QUEUE_ARGUMENTS: Mapping[str, str | int | bool] = {
+    "x-queue-type": "classic",  # quorum queues cannot be exclusive
+    "x-message-ttl": REQUEST_TTL_MS,
+    "x-max-length": REQUESTS_WAITING_MAX,  # the oldest goes
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class Topology:
-    """Everything durable; nothing is auto-deleted."""
+    """Everything durable; nothing is auto-deleted. (The bridges' queues are neither, and not here.)"""
 
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...]
@@ -54,7 +64,7 @@ class Topology:
 
 
 TOPOLOGY = Topology(
-    exchanges=(Exchange(EVENTS_EXCHANGE), Exchange(DEAD_EXCHANGE)),
+    exchanges=(Exchange(EVENTS_EXCHANGE), Exchange(DEAD_EXCHANGE), Exchange(REPLAY_EXCHANGE, "fanout")),
     queues=(
         Queue(
             SALES_QUEUE,

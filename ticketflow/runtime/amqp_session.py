@@ -5,7 +5,7 @@ See ``ticketflow.runtime.amqp`` for the laws.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ CLOSE_TIMEOUT_S = 2.0
 LOST_CLOSE_TIMEOUT_S = 0.1  # to say goodbye costs nothing; to hear it from a dead node would hold up the next session
 IN_FLIGHT_MAX = 256  # 64 saturate a quorum queue, more only add latency: this bounds memory, not speed
 IDLE_S = 30.0
+SUBSCRIPTION_PREFETCH = 10
 PERSISTENT = 2
 
 
@@ -144,6 +145,14 @@ class Session:
             async with asyncio.timeout(CALL_TIMEOUT_S * 2):
                 await self._raw.basic_qos(prefetch_count=prefetch)
                 await self._raw.basic_consume(queue, self._on_delivery)
+
+    async def subscribe(self, exchange: str, queue: str, arguments: Mapping[str, str | int | bool]) -> None:
+        """Consumes what ``exchange`` gets from now on, by a ``queue`` of our own that goes with this session."""
+        with unavailable("subscribing"):
+            async with asyncio.timeout(CALL_TIMEOUT_S * 2):
+                await self._raw.queue_declare(queue, exclusive=True, auto_delete=True, arguments=dict(arguments))
+                await self._raw.queue_bind(queue, exchange)
+        await self.consume(queue, prefetch=SUBSCRIPTION_PREFETCH)
 
     async def take(self, most: int, idle_s: float = IDLE_S) -> list[Delivery]:
         """What has arrived, at most ``most``, in order; none only when nothing came for ``idle_s``.

@@ -1,13 +1,16 @@
 """Every message means exactly one thing."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.following import Source
 from portal.store import Parked
-from portal.understanding import Fact, Ignored, understand
+from portal.understanding import Fact, Ignored, Meaning, source_of, understand
 from tests.unit.portal.events import SaleEvents
 from ticketflow.events import Envelope, SaleSettle, encode, payload_of
+from ticketflow.events.replay import StreamPosition, position_event
 from ticketflow.runtime.amqp import Delivery
 
 
@@ -15,7 +18,7 @@ def a_message(body: bytes, routing_key: str = "some.kind") -> Delivery:
     return Delivery(tag=1, routing_key=routing_key, headers={"seq": 7}, body=body, redelivered=False)
 
 
-def meaning_of(envelope: Envelope) -> Fact | Ignored | Parked:
+def meaning_of(envelope: Envelope) -> Meaning:
     return understand(a_message(encode(envelope)))
 
 
@@ -97,3 +100,37 @@ def test_any_bytes_mean_something(body: bytes) -> None:
 
     assert isinstance(meaning, Parked)
     assert (meaning.body, meaning.kind, meaning.headers) == (body, "undecodable", {"seq": 7})
+
+
+def test_a_notice_of_a_position_is_one_and_of_another_family_is_none() -> None:
+    position = StreamPosition(stream="billing.2", epoch=7, last_seq=9)
+
+    assert meaning_of(position_event(position)) == position
+    assert isinstance(meaning_of(position_event(msgspec.structs.replace(position, stream="portal"))), Ignored)
+    assert isinstance(meaning_of(with_payload(position_event(position), last_seq=-1)), Parked)
+
+
+def test_a_message_says_where_it_came_from() -> None:
+    headers: dict[str, object] = {"stream": "billing.1", "epoch": 7, "seq": 42}
+    delivery = Delivery(1, "some.kind", headers, b"no event", redelivered=False)
+
+    assert source_of(delivery, understand(delivery)) == Source("billing.1", 7, 42, None)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"stream": "billing", "epoch": 7},
+        {"stream": "portal", "epoch": 7, "seq": 1},
+        {"stream": "billing.99", "epoch": 7, "seq": 1},
+        {"stream": "billing", "epoch": 0, "seq": 1},
+        {"stream": "billing", "epoch": 7, "seq": 2**63},
+        {"stream": "billing", "epoch": "7", "seq": 1},
+        {"stream": ["billing"], "epoch": 7, "seq": 1},
+    ],
+)
+def test_what_says_nothing_usable_of_its_origin_is_not_counted(headers: dict[str, object]) -> None:
+    delivery = Delivery(1, "some.kind", headers, b"no event", redelivered=False)
+
+    assert source_of(delivery, understand(delivery)) is None
