@@ -1,0 +1,49 @@
+"""The person who is called when a sender finds that it has lost history, and settles it by hand in both stores."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tests.simulation.nodes import STREAM
+from tests.simulation.rows import EPOCH_US
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LOOKS_EVERY_S = 1.0
+
+
+class Operator:
+    """A fork: what the receiver has beyond the sender's last seq is listed as phantoms, and a new epoch begins."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._called = False
+
+    def called(self) -> None:
+        self._called = True
+
+    async def attend(self) -> None:
+        while True:
+            await asyncio.sleep(LOOKS_EVERY_S)
+            if self._called and self._world.sending.up and self._world.receiving.up:
+                self._called = False
+                self._settle()
+
+    def _settle(self) -> None:
+        world = self._world
+        state = world.sending.table("stream").get(STREAM)
+        position = world.receiving.table("position").get(STREAM)
+        if state is None or position is None:
+            return
+        if state.epoch == position.epoch and position.watermark <= state.last_seq:
+            return  # settled meanwhile
+        world.sending.cut_off()
+        world.receiving.cut_off()
+        common, epoch = state.last_seq, EPOCH_US + int(world.loop.time() * 1_000_000)
+        for event_id, row in world.receiving.table("inbox").items():
+            if row.seq is not None and row.seq > common:
+                world.receiving.table("phantom")[event_id] = row
+        world.sending.table("stream")[STREAM] = state._replace(epoch=epoch, acked_seq=min(state.acked_seq, common))
+        watermark = min(position.watermark, common)
+        world.receiving.table("position")[STREAM] = position._replace(epoch=epoch, watermark=watermark)
+        world.tell("operator", f"a new epoch after {common}; the receiver goes back to {watermark}")

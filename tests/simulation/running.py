@@ -1,0 +1,50 @@
+"""Running one seed, many seeds, or seeds until a bug is found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.simulation import logs
+from tests.simulation.bugs import Bug
+from tests.simulation.checkers import Violation
+from tests.simulation.loop import SimulatedLoop
+from tests.simulation.trace import Trace
+from tests.simulation.world import World
+
+
+@dataclass(frozen=True)
+class Outcome:
+    seed: int
+    violation: str | None
+    trace: str
+    simulated_s: float
+    steps: int
+
+
+def run_seed(seed: int, bug: Bug | None = None, *, traced: bool = False) -> Outcome:
+    """The same seed and bug give the same outcome, and the same bytes of trace, everywhere."""
+    bug = bug or Bug()
+    trace = Trace(traced)
+    loop = SimulatedLoop()
+
+    async def live() -> None:
+        world = World(seed, bug, trace, loop)
+        with logs.captured(world.logged, all_levels=traced):
+            await world.live()
+
+    violation: str | None = None
+    try:
+        with bug.planted():
+            loop.run_until_complete(live())
+    except Violation as found:
+        violation = str(found)
+    finally:
+        loop.end()
+    return Outcome(seed, violation, trace.text(), loop.time(), loop.steps)
+
+
+def first_violation(seeds: Iterable[int], bug: Bug | None = None) -> Outcome | None:
+    for seed in seeds:
+        outcome = run_seed(seed, bug)
+        if outcome.violation is not None:
+            return outcome
+    return None
