@@ -18,7 +18,11 @@ Told = Callable[[str, str, str, str], None]  # who, level, action, the whole lin
 def captured(told: Told, *, all_levels: bool) -> Iterator[None]:
     """``told`` gets every line, or only errors: the others cost time, and change nothing."""
 
+    listening = True  # loggers that the product keeps outlive the configuration
+
     def tell(_logger: Any, level: str, event: Any) -> Any:
+        if not listening:
+            raise structlog.DropEvent
         action = event.pop("event")
         event.pop("component", None)
         event.pop("exc_info", None)
@@ -40,4 +44,5 @@ def captured(told: Told, *, all_levels: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        listening = False
         structlog.configure(**before)

@@ -44,8 +44,8 @@ class World:
         self.retention_s = 0.5 if keeps_history else None
         self.effect_fails = rng.choice((0.0, 0.0, 0.02))
         self.events_left = EVENTS
-        self.senders: list[Node] = [SendingNode(self, name) for name in ("s1", "s2")]
-        self.receivers: list[Node] = [ReceivingNode(self, name) for name in ("r1", "r2")]
+        self.senders = [SendingNode(self, name) for name in ("s1", "s2")]
+        self.receivers = [ReceivingNode(self, name) for name in ("r1", "r2")]
         self.over: asyncio.Future[None] = loop.create_future()
         self._events_made = 0
         self._outside = contextvars.copy_context()
@@ -83,9 +83,9 @@ class World:
     async def _story(self) -> None:
         for node in (*self.receivers, *self.senders):
             node.start()
+        self.loop.create_task(self._operator.attend())
         chaos = [self.loop.create_task(self._nemesis.repeat(fault)) for fault in self._faults]
         chaos.append(self.loop.create_task(self._nemesis.take_snapshots()))
-        chaos.append(self.loop.create_task(self._operator.attend()))
         while self.events_left > 0:
             await asyncio.sleep(0.5)
         for task in chaos:
@@ -107,12 +107,14 @@ class World:
     async def _settle(self) -> None:
         until = self.loop.time() + SETTLE_S
         writer: asyncio.Task[None] | None = None
+        process: Process | None = None
         while writer is None or not writer.done() or not self.checkers.settled():
             if self.loop.time() > until:
                 raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault")
             node = self.senders[0]
-            if writer is None and node.process.runs and isinstance(node, SendingNode):
-                writer = node.process.spawn(node.write_one_of_each())
+            if node.process is not process and node.process.runs:  # a last COMMIT under way may have killed it
+                process = node.process
+                writer = process.spawn(node.write_one_of_each())
             await asyncio.sleep(0.1)
         writer.result()
 
