@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Fault = Callable[[], Awaitable[None]]
 PAUSE_S_MAX = 5.0  # between two faults of a kind
+SNAPSHOT_S_MAX = 1.5  # fresh copies are the tricky ones: what is restored looks almost right
 
 
 class Nemesis:
@@ -82,7 +83,7 @@ class Nemesis:
 
     async def _outage(self, database: Database) -> None:
         self._down(database)
-        await asyncio.sleep(self._rng.random() * 4)
+        await asyncio.sleep(self._rng.random() * SNAPSHOT_S_MAX)
         self._up(database)
 
     async def _lose_lease(self) -> None:

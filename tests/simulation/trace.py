@@ -10,7 +10,7 @@ class Trace:
 
     def say(self, at: float, who: str, what: str) -> None:
         if self.on:
-            self.lines.append(f"{at:9.4f}  {who:<8}  {what}")
+            self.lines.append(f"{at:9.4f}  {who:<9}  {what}")
 
     def text(self) -> str:
         return "".join(line + "\n" for line in self.lines)

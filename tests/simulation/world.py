@@ -42,7 +42,7 @@ class World:
         self.checkers = Checkers(STREAM, self.sending, self.receiving)
         keeps_history = rng.random() < WITHOUT_HISTORY
         self.retention_s = 0.5 if keeps_history else None
-        self.effect_fails = rng.choice((0.0, 0.0, 0.02))
+        self.effect_fails = rng.choice((0.0, 0.0, 0.1))
         self.events_left = EVENTS
         self.senders = [SendingNode(self, name) for name in ("s1", "s2")]
         self.receivers = [ReceivingNode(self, name) for name in ("r1", "r2")]
