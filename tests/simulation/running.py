@@ -38,6 +38,7 @@ def run_seed(seed: int, bug: Bug | None = None, *, traced: bool = False) -> Outc
     except Violation as found:
         violation = str(found)
     finally:
+        trace.on = False  # what is unwound now did not happen
         loop.end()
     return Outcome(seed, violation, trace.text(), loop.time(), loop.steps)
 
