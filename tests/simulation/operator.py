@@ -25,20 +25,26 @@ class Operator:
         self._called = True
 
     async def attend(self) -> None:
+        """Once called, look again and again: the product says it in a log line once, then in a metric."""
+        waited = False
         while True:
             await asyncio.sleep(LOOKS_EVERY_S)
             if self._called and self._world.sending.up and self._world.receiving.up:
-                self._called = False
-                self._settle()
+                wrong = self._disagree()
+                if wrong and waited:
+                    self._settle()
+                waited = wrong and not waited
+
+    def _disagree(self) -> bool:
+        state = self._world.sending.table("stream").get(STREAM)
+        position = self._world.receiving.table("position").get(STREAM)
+        if state is None or position is None:
+            return False
+        return bool(state.epoch != position.epoch or position.watermark > state.last_seq)
 
     def _settle(self) -> None:
         world = self._world
-        state = world.sending.table("stream").get(STREAM)
-        position = world.receiving.table("position").get(STREAM)
-        if state is None or position is None:
-            return
-        if state.epoch == position.epoch and position.watermark <= state.last_seq:
-            return  # settled meanwhile
+        state, position = world.sending.table("stream")[STREAM], world.receiving.table("position")[STREAM]
         world.sending.cut_off()
         world.receiving.cut_off()
         common, epoch = self._common(state, position.epoch), EPOCH_US + int(world.loop.time() * 1_000_000)

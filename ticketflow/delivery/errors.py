@@ -3,6 +3,7 @@
 DeliveryFault
 +-- LeaseLost             the right to relay is gone: stop, acquire again
 +-- StreamFault           the stream cannot go on by itself; the relay keeps asking, slowly
+    +-- HistoryMoved      the store was set back, or its epoch changed, under a live session: connect again
     +-- StreamHistoryLost the receiver knows more than this sender: the sender was restored to an older state
     +-- RewindImpossible  the receiver wants events that this sender no longer keeps
 Poison                    raised by a handler: this event can never be applied
@@ -21,6 +22,12 @@ class StreamFault(DeliveryFault):
     """The two ends of a stream do not fit together. ``action`` is the stable name it is logged under."""
 
     action = "stream_fault"
+
+
+class HistoryMoved(StreamFault):
+    """This end is no longer where its session began: nothing may be stamped before the receiver has been asked."""
+
+    action = "history_moved"
 
 
 class StreamHistoryLost(StreamFault):

@@ -5,13 +5,15 @@ Laws:
 - seq is gapless: rows get ``last_seq + 1, ...`` in the transaction that moves last_seq, under the stream's lock.
 - Only committed rows are stamped, in order of position. A row that commits late gets a later seq; it cannot be lost,
   because nothing is ever read "after position n".
+- Nothing is stamped when the stream stands before where this session began: the store was set back under it, and only
+  the receiver can tell what it already has.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StreamState
-from ticketflow.delivery.errors import RewindImpossible
+from ticketflow.delivery.errors import HistoryMoved, RewindImpossible
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.resume import Resume
 from ticketflow.runtime.errors import Retryable
@@ -31,6 +33,7 @@ class Ledger(Generic[ConnT]):
         self._pool = pool
         self._dialect = dialect
         self._lease = lease
+        self._seen: StreamState | None = None  # as of HELLO, or of the last stamp
 
     async def state(self) -> StreamState:
         """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do."""
@@ -39,7 +42,8 @@ class Ledger(Generic[ConnT]):
             await self._dialect.ensure_stream(conn, self.stream)
             return await self._dialect.lock_stream(conn, self.stream)
 
-        return await self._under_lease(step)
+        self._seen = await self._under_lease(step)
+        return self._seen
 
     async def resume(self, resume: Resume) -> None:
         """Note where the receiver stands. Raises RewindImpossible when the outbox cannot serve it from there."""
@@ -64,17 +68,29 @@ class Ledger(Generic[ConnT]):
             return await self._dialect.has_unstamped(conn, self.stream)
 
     async def stamp(self, rows_max: int = STAMP_ROWS_MAX) -> int:
-        """Stamp committed rows; the last seq of the stream after that."""
+        """Stamp committed rows; the last seq of the stream after that. Raises HistoryMoved."""
 
         async def step(conn: ConnT) -> int:
             state = await self._dialect.lock_stream(conn, self.stream)
+            self._check(state)
             count = await self._dialect.stamp(conn, self.stream, state.last_seq, rows_max)
             last_seq = state.last_seq + count
             if count and not await self._dialect.advance_stream(conn, self.stream, state.last_seq, last_seq):
                 raise Retryable(f"stream {self.stream}: last_seq moved under its lock")
             return last_seq
 
-        return await self._under_lease(step)
+        last_seq = await self._under_lease(step)
+        if self._seen is not None:
+            self._seen = self._seen._replace(last_seq=last_seq)
+        return last_seq
+
+    def _check(self, state: StreamState) -> None:
+        seen = self._seen
+        if seen is not None and (state.epoch != seen.epoch or state.last_seq < seen.last_seq):
+            raise HistoryMoved(
+                f"stream {self.stream}: at {state.last_seq} of epoch {state.epoch}, and was at {seen.last_seq} of"
+                f" epoch {seen.epoch}"
+            )
 
     async def read(self, after_seq: int, last_seq: int) -> list[OutboxRow]:
         """The next stamped rows after ``after_seq``, at least one unless that is ``last_seq`` already, without a gap.
