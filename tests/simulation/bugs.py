@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from tests.simulation.dialect import MemoryDialect
 from tests.simulation.session import Session
-from ticketflow.delivery import relay
+from ticketflow.delivery import resume
 from ticketflow.delivery.application import Application
 from ticketflow.delivery.dialect import InboxState, StreamState
 from ticketflow.delivery.items import Item
@@ -110,12 +110,12 @@ class NoRewind(Bug):
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        real = relay.decide
+        real = resume.decide
 
         def decide(stream: str, sender: StreamState, epoch: int | None, watermark: int | None) -> Resume:
             return Resume(max(real(stream, sender, epoch, watermark).after_seq, sender.acked_seq))
 
-        with patch.object(relay, "decide", decide):
+        with patch("ticketflow.delivery.relay.decide", decide):
             yield
 
 

@@ -5,8 +5,8 @@
 - fencing: what changes the sending end of the stream is written by the lease's owner; what moves the watermark came
   under the newest fencing token that the receiver has seen.
 - ack: no ACK is beyond what was ever durable.
-- in the end: every event of the sender's surviving history took effect; both ends agree; no gap in seq; every effect of a
-  forgotten event is listed as a phantom.
+- in the end: every event of the sender's surviving history took effect; both ends agree; no gap in seq; every effect of
+  a forgotten event is listed as a phantom.
 """
 
 from typing import Any
@@ -41,7 +41,9 @@ class Checkers:
         if stamps:
             lease = self._sending.table("lease").get(f"relay:{self.stream}")
             owner = lease.owner if lease is not None else "nobody"
-            self._hold("fencing", owner == session.process.name, f"{session.process.name} wrote, the lease is {owner}'s")
+            self._hold(
+                "fencing", owner == session.process.name, f"{session.process.name} wrote, the lease is {owner}'s"
+            )
 
     def receiver_committed(self, session: Session) -> None:
         for (table, pk), row in session.writes.items():

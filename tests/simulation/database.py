@@ -9,10 +9,10 @@ Laws:
 import asyncio
 import contextvars
 import random
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from tests.simulation.locks import Locks
 from tests.simulation.loop import Process, SimulatedLoop
 from tests.simulation.rates import StoreRates
 from tests.simulation.session import Gone, Key, Session, Victim
@@ -22,7 +22,6 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 Tables = dict[str, dict[Any, Any]]
 
 LATENCY_S = 0.002
-LOCK_TIMEOUT_S = 3.0
 NOTICE_S = 1.0  # at most, until a lost client's transaction is rolled back
 LATE_S = 2.0  # at most, until a COMMIT that was given up is carried out all the same
 
@@ -55,9 +54,8 @@ class Database:
         self.listeners: dict[object, tuple[Process, str, Callable[[], None]]] = {}
         self.positions = 0
         self._sessions: dict[Session, None] = {}
-        self._owners: dict[Key, Session] = {}
-        self._queues: dict[Key, deque[tuple[Session, asyncio.Future[str]]]] = {}
         self._context = contextvars.copy_context()
+        self._locks = Locks(loop, self._context, self.end)
 
     def table(self, name: str) -> dict[Any, Any]:
         return self.tables.setdefault(name, {})
@@ -76,45 +74,14 @@ class Database:
         self._sessions[session] = None
         return session
 
+    async def lock(self, session: Session, key: Key) -> None:
+        """Wait for the row's lock. Raises Victim or Gone."""
+        await self._locks.take(session, key)
+
     def announce(self, stream: str) -> None:
         for process, wanted, wake in tuple(self.listeners.values()):
             if wanted == stream:
                 self.loop.call_soon(wake, context=process.context)
-
-    # -- locks
-
-    async def lock(self, session: Session, key: Key) -> None:
-        """Wait for the row's lock. Raises Victim or Gone."""
-        owner = self._owners.get(key)
-        if owner is None:
-            self._owners[key] = session
-            session.held.append(key)
-        elif owner is not session:
-            if self._in_circle(session, owner):
-                self.end(session)
-                raise Victim("deadlock")
-            waiter: asyncio.Future[str] = self.loop.create_future()
-            self._queues.setdefault(key, deque()).append((session, waiter))
-            session.waits_for = key
-            timer = self.loop.call_later(LOCK_TIMEOUT_S, self._lock_timeout, session, waiter, context=self._context)
-            outcome = await waiter
-            timer.cancel()
-            if outcome == "timeout":
-                raise Victim("lock wait timeout")
-            session.check()
-
-    def _lock_timeout(self, session: Session, waiter: "asyncio.Future[str]") -> None:
-        if not waiter.done():
-            waiter.set_result("timeout")
-        self.end(session)
-
-    def _in_circle(self, session: Session, owner: Session) -> bool:
-        at: Session | None = owner
-        while at is not None and at.waits_for is not None:
-            at = self._owners.get(at.waits_for)
-            if at is session:
-                return True
-        return False
 
     def end(self, session: Session) -> None:
         """Roll back, unless it is over; the locks go to those who wait."""
@@ -123,20 +90,7 @@ class Database:
         session.ended = True
         session.waits_for = None
         self._sessions.pop(session, None)
-        for key in session.held:
-            del self._owners[key]
-            queue = self._queues.get(key)
-            while queue:
-                heir, waiter = queue.popleft()
-                if heir.ended or waiter.done():
-                    continue
-                heir.waits_for = None
-                heir.held.append(key)
-                self._owners[key] = heir
-                waiter.set_result("locked")
-                break
-            else:
-                self._queues.pop(key, None)
+        self._locks.release(session)
 
     def abandon(self, session: Session) -> None:
         """The client is gone without a word: the server notices in time, at once between two statements."""
@@ -226,11 +180,7 @@ class Database:
         """Every connection is lost; what had not committed is rolled back."""
         for session in tuple(self._sessions):
             self.end(session)
-        for queue in self._queues.values():
-            for _session, waiter in queue:
-                if not waiter.done():
-                    waiter.set_result("gone")
-        self._queues.clear()
+        self._locks.clear()
 
     def snapshot(self) -> tuple[Tables, int]:
         return {name: dict(rows) for name, rows in self.tables.items()}, self.positions

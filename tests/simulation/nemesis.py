@@ -1,13 +1,14 @@
 """What happens to the processes, the databases and the network: faults that begin at random moments and overlap."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tests.simulation.database import Database, Tables
 
 if TYPE_CHECKING:
     from tests.simulation.nodes import Node
+    from tests.simulation.transport import End
     from tests.simulation.world import World
 
 Fault = Callable[[], Awaitable[None]]
@@ -61,10 +62,10 @@ class Nemesis:
 
     # -- processes
 
-    async def _kill(self, nodes: "list[Node]") -> None:
+    async def _kill(self, nodes: "Sequence[Node]") -> None:
         self.world.kill(self._rng.choice(nodes))
 
-    async def _drain(self, nodes: "list[Node]") -> None:
+    async def _drain(self, nodes: "Sequence[Node]") -> None:
         node = self._rng.choice(nodes)
         process = node.process
         if process.runs:
@@ -74,7 +75,7 @@ class Nemesis:
             if node.process is process:
                 self.world.kill(node, "ends")
 
-    async def _stop(self, nodes: "list[Node]") -> None:
+    async def _stop(self, nodes: "Sequence[Node]") -> None:
         for_s = self._rng.choice((0.3, 1.0, 3.0, 6.0))
         self.world.stop_for(self._rng.choice(nodes).process, for_s)
         await asyncio.sleep(for_s)
@@ -145,6 +146,6 @@ class Nemesis:
             self.world.tell("network", f"{end.label} is cut")
             self.world.network.cut(end)
 
-    def _some_end(self):  # type: ignore[no-untyped-def]
+    def _some_end(self) -> "list[End]":
         ends = list(self.world.network.ends)
         return [self._rng.choice(ends)] if ends else []

@@ -28,6 +28,7 @@ class Network:
         self.rng = rng
         self.rates = rates
         self.trace = trace
+        self.tap: Callable[[End, bytes], None] = self._tap  # looks into what passes by
         self.on_ack: Callable[[Process, int], None] = lambda _process, _seq: None
         self.listening: dict[tuple[str, int], tuple[Process, Callable[[str], Any]]] = {}
         self.ends: dict[End, None] = {}  # those that the processes hold
@@ -99,7 +100,7 @@ class Network:
         if (rates.drop or rates.duplicate) and (draw := rng.random()) < rates.drop + rates.duplicate:
             data = self._mangled(end, data, drops=draw < rates.drop)
         if end.serves or self.trace.on:
-            self._tap(end, data)
+            self.tap(end, data)
         breaks = rates.cut and rng.random() < rates.cut
         if breaks:
             data = data[: rng.randrange(len(data) + 1)]

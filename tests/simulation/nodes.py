@@ -1,46 +1,25 @@
 """The processes: two that send (a service's replicas, each with a relay), two that receive. All of it product code."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import listener
+from tests.simulation.fenced import Fenced
 from tests.simulation.loop import Process
+from tests.simulation.marks import mark_of
+from tests.simulation.plan import KEYS, LEASE_TTL_S, LIMITS, PATIENCE_S, PORT, RETENTION_EVERY_S, STREAM
 from tests.simulation.rows import AggregateEntry
-from tests.simulation.session import Session, fence_of
+from tests.simulation.session import Session
 from tests.simulation.store import SimulatedStore
 from ticketflow.delivery import Inbox, Outbox, Poison, Relay, Retention
-from ticketflow.events import Envelope, HoldReleased, envelope_for, payload_of
-from ticketflow.feed import Address, FeedServer, Hello, Limits, Peer, Position, Receiver
+from ticketflow.events import Envelope, HoldReleased
+from ticketflow.feed import Address, FeedServer
 from ticketflow.runtime.errors import Indefinite, Unavailable
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-STREAM = "orders"
-KEYS = "abcd"
-PORT = 1
-LEASE_TTL_S = 1.5
-PATIENCE_S = 3.0
-RETENTION_EVERY_S = 1.0
-
-LIMITS = Limits(
-    window_events=12,
-    batch_events_max=6,
-    ping_interval_s=0.5,
-    idle_timeout_s=2.0,
-    frame_timeout_s=1.5,
-    hello_timeout_s=1.0,
-    decide_timeout_s=2.0,
-    connect_timeout_s=1.0,
-    welcome_timeout_s=3.5,
-    unavailable_retry_s=0.1,
-    frame_target_bytes=600,
-    write_buffer_bytes=1500,
-    linger_s=0.3,
-    connection_lost_s=0.5,
-)
 
 
 class Node:
@@ -93,9 +72,9 @@ class SendingNode(Node):
         self.relaying.add_done_callback(lambda task: world.relay_ended(self, task))
         self.process.spawn(self._write())
         if world.retention_s is not None:
-            self.process.spawn(self._purge(Retention(
-                self.store, dialect, streams=[STREAM], retention_s=world.retention_s
-            )))
+            self.process.spawn(
+                self._purge(Retention(self.store, dialect, streams=[STREAM], retention_s=world.retention_s))
+            )
 
     async def drain(self) -> None:
         self.relaying.cancel()
@@ -127,7 +106,7 @@ class SendingNode(Node):
                     event = self.world.new_event(key)
                     conn.put("aggregate", key, AggregateEntry((*row.marks, mark_of(event))))
                     events.append(event)
-                await self.outbox.stage(conn, events)  # type: ignore[arg-type]
+                await self.outbox.stage(conn, events)
         except (Unavailable, Indefinite):
             return False
         self.outbox.notify()
@@ -170,45 +149,9 @@ class ReceivingNode(Node):
 
     async def _effect(self, conn: Session, envelope: Envelope) -> None:
         """Read, then write: an event that comes twice, or too early, leaves a mark."""
-        payload = payload_of(envelope)
-        assert isinstance(payload, HoldReleased)
         await conn.statement()
         await conn.lock("effect", envelope.key)
         if self.world.rng.random() < self.world.effect_fails:
             raise Poison("never") if self.world.rng.random() < 0.3 else KeyError("not this time")
         row = conn.get("effect", envelope.key) or AggregateEntry(())
-        conn.put("effect", envelope.key, AggregateEntry((*row.marks, payload.hold_id)))
-
-
-class Fenced:
-    """Remembers under which fencing token a batch comes, for the checkers."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-
-    async def hello(self, hello: Hello, peer: Peer) -> Position:
-        return await self._receiver.hello(hello, peer)
-
-    async def apply(self, hello: Hello, first_seq: int, bodies: Sequence[bytes]) -> int:
-        token = fence_of.set(hello.fence)
-        try:
-            return await self._receiver.apply(hello, first_seq, bodies)
-        finally:
-            fence_of.reset(token)
-
-
-def mark_of(event: Envelope) -> str:
-    """What the event leaves behind in the aggregates of both sides."""
-    payload = payload_of(event)
-    assert isinstance(payload, HoldReleased)
-    return payload.hold_id
-
-
-def event_of(key: str, number: int) -> Envelope:
-    """The event with this number: no clock and no chance is in its bytes."""
-    made = envelope_for(HoldReleased(hold_id=f"#{number}"), key=key, correlation_id="c", now_us=number)
-    fields = {name: getattr(made, name) for name in made.__struct_fields__}
-    return Envelope(**{**fields, "id": f"00000000-0000-7000-8000-{number:012d}"})
-
-
-Factory = Callable[["World", str], Node]
+        conn.put("effect", envelope.key, AggregateEntry((*row.marks, mark_of(envelope))))

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from tests.simulation.nodes import STREAM
+from tests.simulation.plan import STREAM
 from tests.simulation.rows import EPOCH_US, StreamEntry
 from ticketflow.feed.limits import SEQ_MAX
 

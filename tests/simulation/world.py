@@ -12,10 +12,12 @@ from tests.simulation.bugs import Bug
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.database import Database, Tables
 from tests.simulation.loop import Process, SimulatedLoop
+from tests.simulation.marks import event_of
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.network import Network
-from tests.simulation.nodes import KEYS, STREAM, Node, ReceivingNode, SendingNode, event_of
+from tests.simulation.nodes import Node, ReceivingNode, SendingNode
 from tests.simulation.operator import Operator
+from tests.simulation.plan import KEYS, STREAM
 from tests.simulation.rates import StoreRates, WireRates, store_rates, wire_rates
 from tests.simulation.trace import Trace
 from ticketflow.delivery import jitter
@@ -51,9 +53,7 @@ class World:
         self._outside = contextvars.copy_context()
         self._running: dict[asyncio.Future[Any], None] = {}
         nemesis = Nemesis(self)
-        faults = {
-            name: fault for name, fault in nemesis.faults().items() if not (keeps_history and "history" in name)
-        }
+        faults = {name: fault for name, fault in nemesis.faults().items() if not (keeps_history and "history" in name)}
         self._nemesis = nemesis
         self._chosen = rng.sample(sorted(faults), rng.randint(1, 7))
         self._faults = [faults[name] for name in self._chosen]
@@ -80,10 +80,34 @@ class World:
             self.over.result()
         story.result()
 
-    async def _story(self) -> None:
+    def start(self) -> None:
+        """Every process."""
         for node in (*self.receivers, *self.senders):
             node.start()
+
+    def operate(self) -> None:
+        """From now on somebody sees to what only a person can settle."""
         self.loop.create_task(self._operator.attend())
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong by itself."""
+        for database in (self.sending, self.receiving):
+            database.rates = StoreRates()
+        self.network.rates = WireRates()
+        self.network.heal()
+        self.effect_fails = 0.0
+
+    async def settled(self, within_s: float) -> None:
+        """Raises Violation when both ends do not agree in time."""
+        until = self.loop.time() + within_s
+        while not self.checkers.settled():
+            if self.loop.time() > until:
+                raise Violation(f"progress: not settled within {within_s:.0f} s")
+            await asyncio.sleep(0.1)
+
+    async def _story(self) -> None:
+        self.start()
+        self.operate()
         chaos = [self.loop.create_task(self._nemesis.repeat(fault)) for fault in self._faults]
         chaos.append(self.loop.create_task(self._nemesis.take_snapshots()))
         while self.events_left > 0:
@@ -97,11 +121,7 @@ class World:
     async def _make_peace(self) -> None:
         while self._running:
             await asyncio.wait(list(self._running))
-        for database in (self.sending, self.receiving):
-            database.rates = StoreRates()
-        self.network.rates = WireRates()
-        self.network.heal()
-        self.effect_fails = 0.0
+        self.calm()
         self.tell("peace", "no more faults")
 
     async def _settle(self) -> None:
