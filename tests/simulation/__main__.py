@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seed N` replays a seed with its trace; `--seeds A-B` runs many; `--bug NAME` plants a bug."""
+"""`--seed N` replays a seed and prints its trace; `--seeds A-B` runs many; `--bug NAME` plants a bug."""
 
 import argparse
 import sys

@@ -1,12 +1,12 @@
-"""What must hold, whatever happens. Each rule sees only what a bystander could: rows that are visible, ACKs on the wire.
+"""What must hold, whatever happens. Each rule sees only what a bystander could: visible rows, ACKs on the wire.
 
 - order, once: after every COMMIT of the receiver, the effects on a key are those of the sender's events of that key,
-  from the first on, in order, none twice. Events that the sender has forgotten (its history was lost) may stand between.
+  from the first on, in order, none twice. Events that the sender has forgotten (lost history) may stand between.
 - fencing: what changes the sending end of the stream is written by the lease's owner; what moves the watermark came
   under the newest fencing token that the receiver has seen.
 - ack: no ACK is beyond what was ever durable.
-- in the end: every event of the sender's surviving history took effect; both ends agree; no gap in seq; every effect of
-  a forgotten event is listed as a phantom.
+- in the end: every event of the sender's surviving history took effect; both ends agree; no gap in seq; every effect
+  of a forgotten event is listed as a phantom.
 """
 
 from typing import Any

@@ -106,7 +106,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._tasks.append(task)  # asyncio itself would forget those that nobody will ever wake again
         return task
 
-    async def create_connection(self, factory: Any, host: Any, port: Any, **_settings: Any) -> Any:
+    async def create_connection(  # type: ignore[override]
+        self, factory: Any, host: Any, port: Any, **_settings: Any
+    ) -> Any:
         assert self.connect is not None
         return await self.connect(factory, host, port)
 

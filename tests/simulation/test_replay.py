@@ -39,6 +39,6 @@ def test_another_process_with_other_hashes_gives_the_same_trace() -> None:
     assert one.decode() == run_seed(3, traced=True).trace + "seed 3: all rules hold\n"
 
 
-def test_the_trace_of_a_planted_bug_ends_with_the_rule_it_broke() -> None:
+def test_the_trace_of_a_planted_bug_says_which_rule_it_broke() -> None:
     trace = run_seed(0, BUGS["ack-before-commit"], traced=True).trace
-    assert "VIOLATION ack: " in trace.splitlines()[-1]
+    assert "VIOLATION ack: " in trace

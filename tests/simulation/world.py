@@ -110,7 +110,7 @@ class World:
         self.operate()
         chaos = [self.loop.create_task(self._nemesis.repeat(fault)) for fault in self._faults]
         chaos.append(self.loop.create_task(self._nemesis.take_snapshots()))
-        while self.events_left > 0:
+        while self.events_left > 0:  # noqa: ASYNC110 - simulated time costs nothing
             await asyncio.sleep(0.5)
         for task in chaos:
             task.cancel()
