@@ -127,7 +127,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         ready = self._ready  # type: ignore[attr-defined]
         timers = self._timers
         if not ready:
-            while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+            while timers and timers[0][2]._cancelled:
                 heapq.heappop(timers)
             if not timers:
                 raise AssertionError("deadlock: every task waits, and for nothing that will happen")
