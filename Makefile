@@ -39,10 +39,10 @@ up: install ## the whole topology, every part at least twice, by docker compose 
 down: .venv ## end the topology; `docker volume` keeps the data
 	@$(PYTHON) -m drills.engine --profile drills down
 
-drill: install ## every failover drill, with a verdict and a report; some 40 minutes
+drill: install ## every failover drill, with a verdict and a report; some 45 minutes
 	@$(PYTHON) -m drills all
 
-drill-ci: install ## one drill of each kind, some ten minutes
+drill-ci: install ## one drill of each kind, some twelve minutes
 	@$(PYTHON) -m drills all --ci --tries 2
 
 lint: install ## ruff, mypy --strict, import-linter

@@ -22,6 +22,8 @@ MODULE = ("python", "-m", "drills.auditor")
 LINE_BYTES_MAX = 1 << 20  # an observation is two kilobytes
 RESTART_S = 1.0
 END_S = 5.0
+QUEUES_LATE_S = 10.0  # RabbitMQ counts a queue's messages every 5 s, the watch asks every 2 s
+LOOK_AGAIN_S = 0.5
 FINAL_S = 180.0  # the largest drill's rows take seconds; on a machine that is still busy with recovering, more
 
 
@@ -73,10 +75,20 @@ class Audit:
         """Everything that the stores know of the event, and of the time since then (Unix). Raises AuditFailed."""
         text = await self._ask("final", event_id, f"{since_s:.6f}")
         stores = msgspec.json.decode(text, type=Stores)
-        newest = self.observations[-1] if self.observations else Observation(0)
+        queued = await self._queued()
         rewinds = self._rewinds_since(since_s)
         streams = tuple(msgspec.structs.replace(s, rewinds=rewinds.get(s.name, 0)) for s in stores.streams)
-        return msgspec.structs.replace(stores, streams=streams, queued=dict(newest.queued))
+        return msgspec.structs.replace(stores, streams=streams, queued=queued)
+
+    async def _queued(self) -> dict[str, int]:
+        """Messages by queue. What RabbitMQ says of a queue may be of some seconds ago, when it was not empty yet: what
+        still waits after that time is what waits."""
+        until = time.monotonic() + QUEUES_LATE_S
+        while True:
+            queued = dict(self.observations[-1].queued) if self.observations else {}
+            if not any(queued.values()) or time.monotonic() > until:
+                return queued
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def replicas(self) -> list[str]:
         """How Galera's nodes differ, in words; empty when they do not. Raises AuditFailed."""

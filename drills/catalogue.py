@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from drills.faults import (
     Anyone,
+    BrokerStuck,
     CutOff,
     Fault,
     NodeFrozen,
@@ -230,6 +231,13 @@ def _rabbitmq() -> Iterator[Drill]:
         _once(20, CutOff(Role("rabbitmq leader"))),
         UNFELT,
         times=LONG,
+    )
+    yield Drill(
+        "rabbitmq-node-stuck",
+        "rabbitmq",
+        "the node that leads the sales queue serves nobody and does not end: its watchdog must kill it",
+        _once(5, BrokerStuck(Role("rabbitmq leader"))),
+        UNFELT,
     )
 
 

@@ -7,14 +7,13 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from drills.commands import done, lines
+from drills.commands import ANSWER_S, done, last_line, lines
 from drills.errors import EngineMissing
 from stack.progress import say
 
 BUILD_S = 900.0
 AT_ONCE = 2  # one downloads while the other unpacks
 SIGN_OF_LIFE_S = 15.0
-CACHED_S = 3.0  # quicker than that, nothing was built
 COMPLAINT_LINES = 15
 _BUILT = re.compile(r"build: (\S+)\n\s+image: (\S+)\n")
 # What compose does not name: the nemesis is no part of what is sold.
@@ -26,6 +25,7 @@ class Built:
     seconds: float
     said: list[str]
     failed: bool
+    new: bool
 
 
 def contexts(compose_files: Sequence[Path]) -> dict[str, str]:
@@ -54,14 +54,19 @@ def build(root: Path, compose_files: Sequence[Path]) -> None:
 
 
 def _build(image: str, context: Path) -> Built:
-    begun = time.monotonic()
+    begun, before = time.monotonic(), _identity(image)
     said = done("docker", "build", "--tag", image, str(context), timeout_s=BUILD_S)
-    return Built(time.monotonic() - begun, lines(said), said.returncode != 0)
+    return Built(time.monotonic() - begun, lines(said), said.returncode != 0, _identity(image) != before)
+
+
+def _identity(image: str) -> str | None:
+    """The digest of what the name stands for now; None while it stands for nothing."""
+    said = done("docker", "image", "inspect", "--format", "{{.Id}}", image, timeout_s=ANSWER_S)
+    return last_line(said) if said.returncode == 0 else None
 
 
 def _tell(image: str, built: Built) -> None:
     if built.failed:
         complaint = "\n".join(f"    {line}" for line in built.said[-COMPLAINT_LINES:])
         raise EngineMissing(f"{image} could not be built:\n{complaint}")
-    cached = " (nothing new)" if built.seconds < CACHED_S else ""
-    say(f"  {image} {built.seconds:.1f} s{cached}")
+    say(f"  {image} {built.seconds:.1f} s{'' if built.new else ' (nothing new)'}")

@@ -183,9 +183,13 @@ def _signal_group(pid: int, sign: signal.Signals) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process is there. One that has ended, though nobody has asked how, is not: its files are closed."""
+    """Whether the process is there. One that has ended, though nobody has asked how, is not: its files are closed.
+
+    They are closed when its last thread has ended, which on a busy machine may be some time after the first.
+    """
     try:
         with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+            ended = file.read().rpartition(")")[2].split()[0] == "Z"
+        return not ended or len(os.listdir(f"/proc/{pid}/task")) > 1
     except OSError:
         return False

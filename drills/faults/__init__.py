@@ -11,11 +11,12 @@
 from drills.faults.base import Fault, Struck
 from drills.faults.network import CutOff, Slow
 from drills.faults.nodes import NodeFrozen, NodeKilled, NodeRestarted, NodeStopped, ProcessKilled
-from drills.faults.planned import Switchover
+from drills.faults.planned import BrokerStuck, Switchover
 from drills.faults.targets import Anyone, Role, Services, Target
 
 __all__ = [
     "Anyone",
+    "BrokerStuck",
     "CutOff",
     "Fault",
     "NodeFrozen",

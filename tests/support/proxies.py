@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.freezing import freeze
 from tests.support.ports import free_port
 
 PROGRAM = Path(__file__).with_name("tcp_proxy.py")
@@ -37,20 +38,18 @@ class Proxy:
 
     def freeze(self) -> None:
         """SIGSTOP: its connections stay open, new ones are accepted by the kernel, and nothing is answered."""
-        self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        freeze(self._process.pid)
 
     def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def lose_its_server(self) -> None:
         """It closes every connection at once, as a proxy does that has no server to go to."""
         self.kill()
         self.target_port = free_port()
         self.start()
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from stack import account
 from stack.errors import StackError
 from stack.servers.base import Server
+from tests.support.freezing import freeze
 
 S = TypeVar("S", bound=Server)
 
@@ -81,7 +82,7 @@ class RunningServer(Generic[S]):
     def freeze(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+            freeze(self._process.pid)
 
     def thaw(self) -> None:
         if self._process is not None:

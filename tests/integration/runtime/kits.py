@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,7 @@ import psycopg
 import pymysql
 
 from tests.support.databases import Database
+from tests.support.freezing import freeze
 from tests.support.running import RunningServer
 from ticketflow.runtime import mariadb, postgres
 from ticketflow.runtime.address import parse_addresses
@@ -102,23 +103,23 @@ class Kit(ABC, Generic[C]):
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """SIGSTOP to the server and to the processes it has started."""
-        self._signal_all(signal.SIGSTOP)
+        self._for_each(freeze)
         try:
             yield
         finally:
             self.thaw()
 
     def thaw(self) -> None:
-        self._signal_all(signal.SIGCONT)
+        self._for_each(lambda pid: os.kill(pid, signal.SIGCONT))
 
-    def _signal_all(self, number: signal.Signals) -> None:
+    def _for_each(self, act: Callable[[int], None]) -> None:
         process = self.server._process
         if process is None or process.poll() is not None:
             return
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for pid in [process.pid, *map(int, children)]:
             try:
-                os.kill(pid, number)
+                act(pid)
             except ProcessLookupError:
                 continue
 

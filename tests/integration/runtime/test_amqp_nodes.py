@@ -9,6 +9,7 @@ import aio_pika
 import pytest
 from yarl import URL
 
+from tests.support.waiting import wait_until
 from ticketflow.events.topology import Binding, Exchange, Queue, Topology
 from ticketflow.runtime.amqp import Broker, Outgoing, Session
 from ticketflow.runtime.errors import Unavailable
@@ -103,9 +104,10 @@ async def test_a_session_that_we_closed_says_nothing_against_its_node(broker: Br
 async def test_a_refused_message_ends_the_session_and_says_nothing_against_its_node(broker: Broker) -> None:
     first = await broker.session()
 
-    published = await first.publish([message() for _ in range(50)])
+    async def refused() -> bool:  # a full queue tells the channel in its own time
+        return isinstance((await first.publish([message() for _ in range(50)])).failure, Unavailable)
 
-    assert isinstance(published.failure, Unavailable)
+    await wait_until(refused)
     assert first.lost is not None
     assert node_of(await broker.session()) == node_of(first)
 

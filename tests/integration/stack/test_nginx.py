@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from stack.servers.nginx import NginxServer
+from tests.support.freezing import freeze
 from tests.support.ports import free_port
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
@@ -77,7 +78,7 @@ def frozen(port: int) -> Iterator[Callable[[], None]]:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == b"listens\n"
-            process.send_signal(signal.SIGSTOP)
+            freeze(process.pid)
             yield lambda: process.send_signal(signal.SIGCONT)
         finally:
             process.kill()

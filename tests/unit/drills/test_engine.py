@@ -192,11 +192,24 @@ def compose_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_each_image_that_is_built_gets_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake_docker(tmp_path, monkeypatch, 'echo "$@" >>"$(dirname "$0")/called"')
+    fake_docker(
+        tmp_path,
+        monkeypatch,
+        """
+        here=$(dirname "$0")
+        case "$*" in
+            build*) echo "$@" >>"$here/called"; case "$*" in */two) touch "$here/two-is-new" ;; esac ;;
+            "image inspect"*two) [ -e "$here/two-is-new" ] && echo sha256:new || echo sha256:old ;;
+            "image inspect"*) echo sha256:same ;;
+        esac
+        """,
+    )
     images.build(tmp_path, [compose_file])
     called = sorted((tmp_path / "called").read_text().splitlines())
     assert called == [f"build --tag t/one {tmp_path}/one", f"build --tag t/two {tmp_path}/two"]
-    assert re.search(r"t/one \d+\.\d s \(nothing new\)", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"t/one \d+\.\d s \(nothing new\)\n", said)
+    assert re.search(r"t/two \d+\.\d s\n", said)
 
 
 def test_a_build_that_fails_shows_the_end_of_what_it_said(
