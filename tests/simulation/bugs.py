@@ -13,10 +13,10 @@ from tests.simulation.dialect import MemoryDialect
 from tests.simulation.session import Session
 from ticketflow.delivery import resume
 from ticketflow.delivery.application import Application
-from ticketflow.delivery.dialect import InboxState, StreamState
+from ticketflow.delivery.dialect import Arrival, InboxState, StreamState
 from ticketflow.delivery.items import Item
 from ticketflow.delivery.lease import Lease
-from ticketflow.delivery.resume import Resume
+from ticketflow.delivery.resume import Forking, Resume
 from ticketflow.feed import Hello, Peer, Position, Receiver
 from ticketflow.feed.messages import Events
 from ticketflow.feed.receiving import ReceiverProtocol
@@ -77,9 +77,9 @@ class DedupBySeq(Bug):
 
 
 class _KnowsNoIds(MemoryDialect):
-    async def record(self, conn: Session, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
-        await super().record(conn, stream, events)
-        return {event_id for event_id, _ in events}
+    async def record(self, conn: Session, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
+        await super().record(conn, stream, arrivals)
+        return {arrival.event_id for arrival in arrivals}
 
 
 class NoFencing(Bug):
@@ -112,8 +112,9 @@ class NoRewind(Bug):
     def planted(self) -> Iterator[None]:
         real = resume.decide
 
-        def decide(stream: str, sender: StreamState, epoch: int | None, watermark: int | None) -> Resume:
-            return Resume(max(real(stream, sender, epoch, watermark).after_seq, sender.acked_seq))
+        def decide(stream: str, sender: StreamState, epoch: int | None, watermark: int | None) -> Any:
+            decided = real(stream, sender, epoch, watermark)
+            return decided if isinstance(decided, Forking) else Resume(max(decided.after_seq, sender.acked_seq))
 
         with patch("ticketflow.delivery.relay.decide", decide):
             yield

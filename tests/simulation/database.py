@@ -78,6 +78,9 @@ class Database:
         """Wait for the row's lock. Raises Victim or Gone."""
         await self._locks.take(session, key)
 
+    def is_locked(self, table: str, pk: Any) -> bool:
+        return self._locks.is_held((table, pk))
+
     def announce(self, stream: str) -> None:
         for process, wanted, wake in tuple(self.listeners.values()):
             if wanted == stream:

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.simulation.dialect_outbox import MemoryOutbox, clock_of
+from tests.simulation.clocks import clock_of
+from tests.simulation.dialect_history import MemoryForks, MemoryHoles
+from tests.simulation.dialect_outbox import MemoryOutbox
 from tests.simulation.loop import current_process
 from tests.simulation.rows import InboxEntry, PositionEntry
 from tests.simulation.session import Gone, Session, Victim
-from ticketflow.delivery.dialect import Backlog, InboxState, ParkedRow
+from ticketflow.delivery.dialect import Arrival, Backlog, InboxState, ParkedRow
 
 
 class MemoryInbox:
@@ -37,10 +39,10 @@ class MemoryInbox:
             conn.put("position", stream, row._replace(watermark=to_seq))
         return changes
 
-    async def record(self, conn: Session, stream: str, events: Sequence[tuple[str, int | None]]) -> set[str]:
+    async def record(self, conn: Session, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
         await conn.statement()
         new: set[str] = set()
-        for event_id, seq in events:
+        for event_id, seq, _key in arrivals:
             if conn.get("inbox", event_id) is None:
                 await conn.lock("inbox", event_id)  # waits for whoever is inserting it at this moment
                 if conn.get("inbox", event_id) is None:
@@ -79,7 +81,7 @@ class MemoryInbox:
         return sum(at == stream for _, (at, _epoch, _row) in conn.rows("parked"))
 
 
-class MemoryDialect(MemoryOutbox, MemoryInbox):
+class MemoryDialect(MemoryOutbox, MemoryInbox, MemoryForks, MemoryHoles):
     """Stateless, as the real ones are: all that it knows is in the session's database."""
 
     name = "memory"

@@ -2,18 +2,10 @@
 
 from collections.abc import Sequence
 
-from tests.simulation.rows import EPOCH_US, LeaseEntry, OutboxEntry, StreamEntry
+from tests.simulation.clocks import clock_of, clock_us
+from tests.simulation.rows import LeaseEntry, OutboxEntry, StreamEntry
 from tests.simulation.session import Session
 from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
-
-
-def clock_of(conn: Session) -> float:
-    """The database's clock, seconds of simulated time."""
-    return conn.database.loop.time()
-
-
-def clock_us(conn: Session) -> int:
-    return EPOCH_US + int(clock_of(conn) * 1_000_000)
 
 
 class MemoryOutbox:

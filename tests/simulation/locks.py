@@ -50,6 +50,9 @@ class Locks:
             else:
                 self._queues.pop(key, None)
 
+    def is_held(self, key: Key) -> bool:
+        return key in self._owners
+
     def clear(self) -> None:
         """The server has ended all sessions: nobody waits any more."""
         for queue in self._queues.values():

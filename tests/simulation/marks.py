@@ -10,6 +10,11 @@ def mark_of(event: Envelope) -> str:
     return payload.hold_id
 
 
+def mark_of_id(event_id: str) -> str:
+    """The mark of the event with this id."""
+    return f"#{int(event_id[-12:])}"
+
+
 def event_of(key: str, number: int) -> Envelope:
     """The event with this number: no clock and no chance is in its bytes."""
     made = envelope_for(HoldReleased(hold_id=f"#{number}"), key=key, correlation_id="c", now_us=number)

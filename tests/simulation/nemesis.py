@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tests.simulation.database import Database, Tables
+from tests.simulation.marks import mark_of_id
 
 if TYPE_CHECKING:
     from tests.simulation.nodes import Node
@@ -43,6 +44,7 @@ class Nemesis:
             "cut a connection": self._cut,
             "sender loses history": self._sender_loses_history,
             "receiver loses history": self._receiver_loses_history,
+            "the receiver's history gets a hole": self._punch,
         }
 
     async def repeat(self, fault: Fault) -> None:
@@ -110,6 +112,27 @@ class Nemesis:
         kept[:] = [(taken_at, other) for taken_at, other in kept if taken_at <= at]  # the others never happened
         self.world.tell(database.name, f"is restored to what it was at {at:.4f}")
         self._up(database)
+
+    async def _punch(self) -> None:
+        """The newest effect on a key is gone, and its dedup key with it."""
+        database = self.world.receiving
+        rows = {mark_of_id(event_id): event_id for event_id in database.table("inbox")}
+        keys = [
+            key
+            for key, row in database.table("effect").items()
+            if row.marks and rows.get(row.marks[-1]) and database.table("inbox")[rows[row.marks[-1]]].seq is not None
+        ]
+        if not keys or not database.up:
+            return
+        key = self._rng.choice(keys)
+        row = database.table("effect")[key]
+        event_id = rows[row.marks[-1]]
+        if database.is_locked("effect", key) or database.is_locked("inbox", event_id):
+            return
+        seq = database.table("inbox").pop(event_id).seq
+        database.table("effect")[key] = row._replace(marks=row.marks[:-1])
+        self.world.checkers.punched[row.marks[-1]] = seq
+        self.world.tell(database.name, f"has lost the rows of {row.marks[-1]}, seq {seq}, key {key}")
 
     def _down(self, database: Database) -> None:
         self.world.tell(database.name, "goes down")

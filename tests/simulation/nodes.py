@@ -1,19 +1,32 @@
 """The processes: two that send (a service's replicas, each with a relay), two that receive. All of it product code."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import listener
+from tests.simulation.database import Database
 from tests.simulation.fenced import Fenced
 from tests.simulation.loop import Process
 from tests.simulation.marks import mark_of
-from tests.simulation.plan import KEYS, LEASE_TTL_S, LIMITS, PATIENCE_S, PORT, RETENTION_EVERY_S, STREAM
+from tests.simulation.plan import (
+    COUNT_EVERY_S,
+    KEYS,
+    LEASE_TTL_S,
+    LIMITS,
+    PATIENCE_S,
+    PORT,
+    RANGE_SEQS,
+    RECOUNT_EVERY_S,
+    RETENTION_EVERY_S,
+    STREAM,
+)
 from tests.simulation.rows import AggregateEntry
 from tests.simulation.session import Session
 from tests.simulation.store import SimulatedStore
 from ticketflow.delivery import Inbox, Outbox, Poison, Relay, Retention
+from ticketflow.delivery.hole_check import HoleCheck
 from ticketflow.events import Envelope, HoldReleased
 from ticketflow.feed import Address, FeedServer
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -44,6 +57,23 @@ class Node:
         """End as in a rolling restart."""
         raise NotImplementedError
 
+    def count(self, database: Database, rewound: Callable[[str], None] | None = None) -> None:
+        """Look for holes in the background."""
+        dialect: Any = self.world.dialect
+        store = SimulatedStore(database, self.process)
+        check = HoleCheck(
+            store, dialect, retention_s=3600, recount_every_s=RECOUNT_EVERY_S, range_seqs=RANGE_SEQS, rewound=rewound
+        )
+
+        async def repeat() -> None:
+            while True:
+                await asyncio.sleep(COUNT_EVERY_S)
+                with suppress(Unavailable, Indefinite):
+                    await check.run_once()
+
+        if self.world.counts:
+            self.process.spawn(repeat())
+
     def clock(self) -> float:
         return self.world.loop.time() * self.drift
 
@@ -71,6 +101,7 @@ class SendingNode(Node):
         self.relaying = self.process.spawn(self.relay.run())
         self.relaying.add_done_callback(lambda task: world.relay_ended(self, task))
         self.process.spawn(self._write())
+        self.count(world.sending)
         if world.retention_s is not None:
             self.process.spawn(
                 self._purge(Retention(self.store, dialect, streams=[STREAM], retention_s=world.retention_s))
@@ -143,6 +174,7 @@ class ReceivingNode(Node):
         )
         listener.put_on(world.network, self.server)
         self.process.spawn(self.server.start())
+        self.count(world.receiving, rewound=self.server.renew)
 
     async def drain(self) -> None:
         await self.server.drain(2)

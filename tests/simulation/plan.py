@@ -8,6 +8,9 @@ PORT = 1
 LEASE_TTL_S = 1.5
 PATIENCE_S = 3.0
 RETENTION_EVERY_S = 1.0
+COUNT_EVERY_S = 1.5  # looks for holes
+RECOUNT_EVERY_S = 5.0  # from the beginning, instead of once a day
+RANGE_SEQS = 10
 
 LIMITS = Limits(
     window_events=12,

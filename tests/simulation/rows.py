@@ -58,6 +58,57 @@ class PositionEntry(NamedTuple):
         return f"watermark={self.watermark} fence={(self.fence - EPOCH_US) / 1e6:.4f}"
 
 
+class ForkEntry(NamedTuple):
+    after_seq: int
+    note: str
+
+    def brief(self) -> str:
+        return f"after {self.after_seq}: {self.note}"
+
+
+class PassedEntry(NamedTuple):
+    event_id: str | None
+
+
+class PhantomEntry(NamedTuple):
+    stream: str
+    epoch: int
+    seq: int
+    event_id: str
+    resolved: bool = False
+
+    def brief(self) -> str:
+        return f"{self.event_id[-6:]} seq={self.seq}{' resolved' if self.resolved else ''}"
+
+
+class CheckEntry(NamedTuple):
+    """How far one side of a stream has been counted."""
+
+    checked: int = 0
+    floor: int = 0
+    recount_at: float = 0.0
+    resume: int = 0
+    stuck: int = -1
+    tries: int = 0
+
+    def brief(self) -> str:
+        return f"checked={self.checked} floor={self.floor} resume={self.resume} stuck={self.stuck} tries={self.tries}"
+
+
+class HoleEntry(NamedTuple):
+    side: str
+    stream: str
+    epoch: int
+    first_seq: int
+    last_seq: int
+    filled: bool
+    given_up: bool
+
+    def brief(self) -> str:
+        how = "filled" if self.filled else "given up" if self.given_up else "open"
+        return f"{self.first_seq}..{self.last_seq} {how}"
+
+
 class AggregateEntry(NamedTuple):
     """What a service's own tables tell of one key: the marks of the events that changed it, in order."""
 

@@ -56,6 +56,7 @@ class World:
         faults = {name: fault for name, fault in nemesis.faults().items() if not (keeps_history and "history" in name)}
         self._nemesis = nemesis
         self._chosen = rng.sample(sorted(faults), rng.randint(1, 7))
+        self.counts = rng.random() < 0.2 or any("hole" in name for name in self._chosen)
         self._faults = [faults[name] for name in self._chosen]
         self._operator = Operator(self)
         self._wire_up()
