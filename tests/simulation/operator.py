@@ -1,4 +1,4 @@
-"""The person who is called when the two ends of a stream do not know what they share: forks by the service's command."""
+"""The person who is called when the two ends do not know what they share: forks by the service's command."""
 
 import asyncio
 from contextlib import suppress
