@@ -26,3 +26,11 @@ class RingInOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RingInOneWorker:
     return RingInOneWorker(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests want to be read even when they pass: their property `told`."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(str(value))

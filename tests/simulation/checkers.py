@@ -1,0 +1,142 @@
+"""What must hold, whatever happens. Each rule sees only what a bystander could: visible rows, ACKs on the wire.
+
+- order, once: after every COMMIT of the receiver, the effects on a key are those of the sender's events of that key,
+  from the first on, in order, none twice. Events that the sender has forgotten (lost history) may stand between.
+- fencing: what changes the sending end of the stream is written by the lease's owner; what moves the watermark came
+  under the newest fencing token that the receiver has seen.
+- holes: what the receiver lost in the middle of its history is replayed, or listed as given up; it may come late.
+- ack: no ACK is beyond what was ever durable.
+- in the end: every event of the sender's surviving history took effect; both ends agree; no gap in seq; every effect
+  of a forgotten event is listed as a phantom.
+"""
+
+from typing import Any
+
+from tests.simulation.database import Database
+from tests.simulation.loop import Process
+from tests.simulation.marks import mark_of_id
+from tests.simulation.session import Session
+from ticketflow.delivery.dialect import ParkedRow
+
+
+class Violation(AssertionError):
+    """A rule was broken. The message begins with the rule's name."""
+
+
+class Checkers:
+    def __init__(self, stream: str, sending: Database, receiving: Database) -> None:
+        self.stream = stream
+        self.forgotten: set[str] = set()  # marks of events that the sender has lost
+        self.punched: dict[str, int] = {}  # marks whose row the receiver has lost, and their seq: they may come late
+        self.found: list[str] = []
+        self._sending = sending
+        self._receiving = receiving
+        self._durable = 0  # the highest watermark that was ever visible
+        self._known: dict[str, tuple[str, ...]] = {}  # effects on a key that were found in order
+
+    # -- at every COMMIT, at every ACK
+
+    def sender_committed(self, session: Session) -> None:
+        stamps = any(
+            table == "stream" or (table == "outbox" and row is not None and row.seq is not None)
+            for (table, _), row in session.writes.items()
+        )
+        if stamps and session.process.name != "operator":
+            lease = self._sending.table("lease").get(f"relay:{self.stream}")
+            owner = lease.owner if lease is not None else "nobody"
+            self._hold(
+                "fencing", owner == session.process.name, f"{session.process.name} wrote, the lease is {owner}'s"
+            )
+
+    def receiver_committed(self, session: Session) -> None:
+        for (table, pk), row in session.writes.items():
+            if table == "effect":
+                self._check_effects(pk, row.marks)
+            elif table == "position" and session.fence is not None:
+                self._durable = max(self._durable, row.watermark)
+                under, newest = session.fence, row.fence
+                self._hold("fencing", under >= newest, f"applied under fence {under}, {newest} is known")
+
+    def acked(self, process: Process, seq: int) -> None:
+        self._hold("ack", seq <= self._durable, f"{process.name} acknowledged {seq}, durable is {self._durable}")
+
+    def _check_effects(self, key: str, marks: tuple[str, ...]) -> None:
+        self._hold("once", len(set(marks)) == len(marks), f"key {key} has an effect twice: {marks}")
+        surviving = self._surviving(marks)
+        expected = self._comparable(self._truth(key))[: len(surviving)]
+        self._hold("order", surviving == expected, f"key {key} has {surviving}, its events are {expected}")
+
+    # -- in the end
+
+    def at_the_end(self) -> None:
+        for key in self._sending.table("aggregate"):
+            arrived = self._surviving(self._effects(key) + self._parked(key))
+            truth = self._truth(key)
+            self._hold("lost", arrived == self._comparable(truth), f"key {key} has {arrived}, its events are {truth}")
+            late = [mark for mark in truth if mark in self.punched and mark not in self._effects(key)]
+            unfilled = [mark for mark in late if not self._given_up(self.punched[mark])]
+            self._hold("holes", not unfilled, f"lost in the receiver, not replayed and not given up: {unfilled}")
+        self._check_seqs()
+        phantoms = {mark_of_id(row.event_id) for row in self._receiving.table("phantom").values()}
+        for key in self._receiving.table("effect"):
+            unlisted = [mark for mark in self._effects(key) if mark in self.forgotten and mark not in phantoms]
+            self._hold("phantoms", not unlisted, f"forgotten, applied and not quarantined: {unlisted}")
+
+    def settled(self) -> bool:
+        """Whether the sender has nothing left to do."""
+        state = self._sending.table("stream").get(self.stream)
+        position = self._receiving.table("position").get(self.stream)
+        if state is None or position is None:
+            return False
+        waiting = any(row.seq is None for row in self._sending.table("outbox").values())
+        if any(self._is_open(mark, seq) for mark, seq in self.punched.items()):
+            return False
+        return not waiting and state.last_seq == state.acked_seq == position.watermark and state.epoch == position.epoch
+
+    def _check_seqs(self) -> None:
+        state = self._sending.table("stream")[self.stream]
+        seqs = sorted(row.seq for row in self._sending.table("outbox").values())
+        gapless = list(range(state.last_seq - len(seqs) + 1, state.last_seq + 1))
+        self._hold("gapless", seqs == gapless, f"the outbox keeps {seqs}, last_seq is {state.last_seq}")
+        known = {row.seq for row in self._receiving.table("inbox").values() if row.seq is not None}
+        known |= {seq for _, seq in self._receiving.table("passed")}
+        known |= {seq for seq in range(1, state.last_seq + 1) if self._given_up(seq)}
+        self._hold("gapless", known == set(range(1, state.last_seq + 1)), f"the receiver knows {sorted(known)}")
+
+    # -- what the rows say
+
+    def _truth(self, key: str) -> tuple[str, ...]:
+        row = self._sending.table("aggregate").get(key)
+        return () if row is None else row.marks
+
+    def _effects(self, key: str) -> tuple[str, ...]:
+        row = self._receiving.table("effect").get(key)
+        return () if row is None else row.marks
+
+    def _parked(self, key: str) -> tuple[str, ...]:
+        rows: list[tuple[int, ParkedRow]] = sorted(
+            (at, row) for at, (_, _, row) in self._receiving.table("parked").items() if row.key == key
+        )
+        return tuple(mark_of_id(row.event_id or "") for _, row in rows)
+
+    def _surviving(self, marks: tuple[str, ...]) -> tuple[str, ...]:
+        if not self.forgotten and not self.punched:
+            return marks
+        return tuple(mark for mark in marks if mark not in self.forgotten and mark not in self.punched)
+
+    def _comparable(self, marks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(mark for mark in marks if mark not in self.punched) if self.punched else marks
+
+    def _is_open(self, mark: str, seq: int) -> bool:
+        if mark in self.forgotten or self._given_up(seq):
+            return False
+        return not any(mark in row.marks for row in self._receiving.table("effect").values())
+
+    def _given_up(self, seq: int) -> bool:
+        holes = self._receiving.table("hole").values()
+        return any(hole.given_up and hole.first_seq <= seq <= hole.last_seq for hole in holes)
+
+    def _hold(self, rule: str, holds: bool, otherwise: Any) -> None:
+        if not holds:
+            self.found.append(f"{rule}: {otherwise}")
+            raise Violation(self.found[-1])

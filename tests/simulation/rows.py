@@ -1,0 +1,118 @@
+"""The rows of the database in memory. They are never changed, only replaced; ``brief`` is for the trace."""
+
+from typing import NamedTuple
+
+EPOCH_US = 1_700_000_000_000_000  # the database's clock at simulated time 0
+
+
+class OutboxEntry(NamedTuple):
+    stream: str
+    event_id: str
+    key: str
+    kind: str
+    body: bytes
+    created_at: float
+    seq: int | None = None
+
+    def brief(self) -> str:
+        return f"{self.key} {self.event_id[-6:]} seq={self.seq}"
+
+
+class StreamEntry(NamedTuple):
+    epoch: int
+    last_seq: int
+    acked_seq: int
+
+    def brief(self) -> str:
+        return f"last={self.last_seq} acked={self.acked_seq} epoch={(self.epoch - EPOCH_US) / 1e6:.4f}"
+
+
+class LeaseEntry(NamedTuple):
+    owner: str
+    token: int
+    expires_at: float
+
+    def brief(self) -> str:
+        return f"{self.owner} token={(self.token - EPOCH_US) / 1e6:.4f} until {self.expires_at:.4f}"
+
+
+class InboxEntry(NamedTuple):
+    """A dedup key."""
+
+    stream: str
+    seq: int | None
+    received_at: float
+
+    def brief(self) -> str:
+        return f"seq={self.seq}"
+
+
+class PositionEntry(NamedTuple):
+    """The receiving end of a stream."""
+
+    epoch: int
+    watermark: int
+    fence: int
+
+    def brief(self) -> str:
+        return f"watermark={self.watermark} fence={(self.fence - EPOCH_US) / 1e6:.4f}"
+
+
+class ForkEntry(NamedTuple):
+    after_seq: int
+    note: str
+
+    def brief(self) -> str:
+        return f"after {self.after_seq}: {self.note}"
+
+
+class PassedEntry(NamedTuple):
+    event_id: str | None
+
+
+class PhantomEntry(NamedTuple):
+    stream: str
+    epoch: int
+    seq: int
+    event_id: str
+    resolved: bool = False
+
+    def brief(self) -> str:
+        return f"{self.event_id[-6:]} seq={self.seq}{' resolved' if self.resolved else ''}"
+
+
+class CheckEntry(NamedTuple):
+    """How far one side of a stream has been counted."""
+
+    checked: int = 0
+    floor: int = 0
+    recount_at: float = 0.0
+    resume: int = 0
+    stuck: int = -1
+    tries: int = 0
+
+    def brief(self) -> str:
+        return f"checked={self.checked} floor={self.floor} resume={self.resume} stuck={self.stuck} tries={self.tries}"
+
+
+class HoleEntry(NamedTuple):
+    side: str
+    stream: str
+    epoch: int
+    first_seq: int
+    last_seq: int
+    filled: bool
+    given_up: bool
+
+    def brief(self) -> str:
+        how = "filled" if self.filled else "given up" if self.given_up else "open"
+        return f"{self.first_seq}..{self.last_seq} {how}"
+
+
+class AggregateEntry(NamedTuple):
+    """What a service's own tables tell of one key: the marks of the events that changed it, in order."""
+
+    marks: tuple[str, ...]
+
+    def brief(self) -> str:
+        return f"... {self.marks[-1]}" if self.marks else "empty"
