@@ -73,8 +73,9 @@ class Checkers:
             arrived = self._surviving(self._effects(key) + self._parked(key))
             truth = self._truth(key)
             self._hold("lost", arrived == self._comparable(truth), f"key {key} has {arrived}, its events are {truth}")
-            late = [mark for mark in truth if mark in self.punched and mark not in self._effects(key)]
-            unfilled = [mark for mark in late if not self._given_up(self.punched[mark])]
+            arrived = self._effects(key) + self._parked(key)
+            missing = [mark for mark in truth if mark in self.punched and mark not in arrived]
+            unfilled = [mark for mark in missing if not self._given_up(self.punched[mark])]
             self._hold("holes", not unfilled, f"lost in the receiver, not replayed and not given up: {unfilled}")
         self._check_seqs()
         phantoms = {mark_of_id(row.event_id) for row in self._receiving.table("phantom").values()}
@@ -130,6 +131,9 @@ class Checkers:
     def _is_open(self, mark: str, seq: int) -> bool:
         if mark in self.forgotten or self._given_up(seq):
             return False
+        parked = {row.event_id for _, _, row in self._receiving.table("parked").values()}
+        if any(event_id is not None and mark_of_id(event_id) == mark for event_id in parked):
+            return False  # what comes late may find its key held up
         return not any(mark in row.marks for row in self._receiving.table("effect").values())
 
     def _given_up(self, seq: int) -> bool:
