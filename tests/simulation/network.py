@@ -29,7 +29,7 @@ class Network:
         self.rates = rates
         self.trace = trace
         self.tap: Callable[[End, bytes], None] = self._tap  # looks into what passes by
-        self.on_ack: Callable[[Process, int], None] = lambda _process, _seq: None
+        self.on_ack: Callable[[End, int], None] = lambda _end, _seq: None
         self.listening: dict[tuple[str, int], tuple[Process, Callable[[str], Any]]] = {}
         self.ends: dict[End, None] = {}  # those that the processes hold
         self._blocked: dict[frozenset[str], float] = {}
@@ -99,7 +99,7 @@ class Network:
         rng, rates = self.rng, self.rates
         if (rates.drop or rates.duplicate) and (draw := rng.random()) < rates.drop + rates.duplicate:
             data = self._mangled(end, data, drops=draw < rates.drop)
-        if end.serves or self.trace.on:
+        if end.serves or not end.stream or self.trace.on:
             self.tap(end, data)
         breaks = rates.cut and rng.random() < rates.cut
         if breaks:
@@ -165,8 +165,10 @@ class Network:
 
     def _tap(self, end: End, data: bytes) -> None:
         for frame in wiretap.frames(data):
+            if not end.serves and not end.stream:
+                end.stream = end.peer.stream = wiretap.stream_of(frame)
             if end.serves and (seq := wiretap.acked(frame)) is not None:
-                self.on_ack(end.process, seq)
+                self.on_ack(end, seq)
             if self.trace.on:
                 self._say(end.process.name, f"{end.label} > {wiretap.name(frame)}")
 

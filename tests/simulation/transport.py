@@ -23,6 +23,7 @@ class End(asyncio.Transport):
         self.label = label
         self.process = process
         self.serves = serves  # the listener's end
+        self.stream = ""  # once HELLO has passed by
         self.peer: End = self
         self.protocol: Any = None
         self.lost = False  # connection_lost was called, or nobody is left to call
