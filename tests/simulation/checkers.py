@@ -17,7 +17,7 @@ from tests.simulation.database import Database
 from tests.simulation.loop import Process
 from tests.simulation.marks import mark_of_id
 from tests.simulation.plan import OPERATOR
-from tests.simulation.rows import StreamEntry
+from tests.simulation.rows import PositionEntry, StreamEntry
 from tests.simulation.session import Session
 from ticketflow.delivery.dialect import ParkedRow
 from ticketflow.delivery.lanes import lane_of
@@ -100,20 +100,23 @@ class Checkers:
             unlisted = [mark for mark in self._effects(key) if mark in self.forgotten and mark not in phantoms]
             self._hold("phantoms", not unlisted, f"forgotten, applied and not quarantined: {unlisted}")
 
-    def settled(self) -> bool:
-        """Whether the sender has nothing left to do."""
+    def unsettled(self) -> str:
+        """What the sender has left to do, or the receiver to fill; empty for nothing."""
         streams = self._sending.table("stream")
-        if not streams or any(row.seq is None for row in self._sending.table("outbox").values()):
-            return False
-        if any(self._is_open(mark, *place) for mark, place in self.punched.items()):
-            return False
-        return all(self._agree(stream, state) for stream, state in streams.items())
+        if not streams:
+            return "nothing was ever sent"
+        if waiting := sum(row.seq is None for row in self._sending.table("outbox").values()):
+            return f"{waiting} events are not stamped"
+        if missing := [mark for mark, place in self.punched.items() if self._is_open(mark, *place)]:
+            return f"{missing} are missing in the receiver"
+        return "; ".join(told for stream, state in streams.items() if (told := self._disagree(stream, state)))
 
-    def _agree(self, stream: str, state: StreamEntry) -> bool:
-        position = self._receiving.table("position").get(stream)
+    def _disagree(self, stream: str, state: StreamEntry) -> str:
+        position: PositionEntry | None = self._receiving.table("position").get(stream)
         if position is None:
-            return state.last_seq == 0 and stream != self.stream
-        return (state.epoch, state.last_seq, state.acked_seq) == (position.epoch, position.watermark, state.last_seq)
+            return f"{stream} never arrived" if state.last_seq or stream == self.stream else ""
+        agree = (position.epoch, position.watermark, state.acked_seq) == (state.epoch, state.last_seq, state.last_seq)
+        return "" if agree else f"{stream} is at {state.brief()}, its receiver at {position.brief()}"
 
     def _check_seqs(self, stream: str) -> None:
         state = self._sending.table("stream")[stream]

@@ -83,9 +83,13 @@ class Network:
         self._blocked[frozenset((one, other))] = until
 
     def heal(self) -> None:
+        """All faults are over; a proxy that loses frames is gone, and the connections through it with it."""
         self._blocked.clear()
-        for end in self.ends:
+        for end in tuple(self.ends):
             end.stalled_until = 0.0
+            if end.gapped:
+                self._say(end.process.name, f"{end.label} is cut: a frame of it is lost")
+                self.cut(end)
 
     def cut(self, end: End) -> None:
         """The connection breaks; each end hears of it in its own time, what is on the way is lost."""
@@ -160,6 +164,7 @@ class Network:
         frames = wiretap.frames(data)
         at = self.rng.randrange(len(frames))
         self._say(end.process.name, f"{end.label} {'drops' if drops else 'doubles'} {wiretap.name(frames[at])}")
+        end.gapped = end.gapped or drops
         frames[at : at + 1] = [] if drops else [frames[at]] * 2
         return b"".join(frames)
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.loop import Process
 from tests.simulation.plan import OPERATOR, STREAM
+from tests.simulation.rows import StreamEntry
 from tests.simulation.store import SimulatedStore
 from ticketflow.delivery import LaneChange
 from ticketflow.delivery.history import StreamHistory
+from ticketflow.delivery.lanes import lane_of, numbered
 from ticketflow.runtime.errors import Indefinite, Unavailable
 
 if TYPE_CHECKING:
@@ -38,9 +40,18 @@ class Operator:
             await asyncio.sleep(LOOKS_EVERY_S)
             if self._called and self._world.sending.up and self._world.receiving.up:
                 apart = self._apart()
-                for stream in [stream for stream in apart if stream in before]:
-                    await self._fork(stream)
+                await self._settle([stream for stream in apart if stream in before])
                 before = set(apart) - before
+
+    async def _settle(self, apart: list[str]) -> None:
+        """A lane that is not at work, or that the sender has forgotten, must be at work before anything is found."""
+        lanes, wanted = self._lanes(), [lane.number + 1 for lane in numbered(STREAM, apart)]
+        if max(wanted, default=0) > lanes:
+            await self.set_lanes(max(wanted))
+            return
+        for stream in apart:
+            if self._world.receiving.table("position")[stream].epoch < self._world.sending.table("stream")[stream].epoch:
+                await self._fork(stream)
 
     async def set_lanes(self, lanes: int) -> None:
         """`lanes set N`."""
@@ -48,9 +59,25 @@ class Operator:
         await self._type(lambda store, dialect: LaneChange(store, dialect, STREAM).set(lanes, actor=OPERATOR))
 
     def _apart(self) -> list[str]:
-        """The streams whose receiver does not know what it shares with the sender."""
-        positions, states = self._world.receiving.table("position"), self._world.sending.table("stream")
-        return [of for of, state in states.items() if of in positions and positions[of].epoch < state.epoch]
+        """The streams whose receiver does not know what it shares with the sender, or has more than that and no relay
+        to tell it."""
+        states: dict[str, StreamEntry] = self._world.sending.table("stream")
+        found = []
+        for stream, position in self._world.receiving.table("position").items():
+            state = states.get(stream)
+            if state is None:
+                apart = position.watermark > 0
+            else:
+                lane = lane_of(STREAM, stream)
+                idle = lane is not None and lane.number >= self._lanes()
+                apart = position.epoch < state.epoch or (idle and position.watermark > state.last_seq)
+            if apart:
+                found.append(stream)
+        return found
+
+    def _lanes(self) -> int:
+        state: StreamEntry | None = self._world.sending.table("stream").get(STREAM)
+        return 1 if state is None else state.lanes
 
     async def _fork(self, stream: str) -> None:
         epoch, after_seq = self._world.receiving.table("position")[stream].epoch, self._common(stream)

@@ -75,7 +75,8 @@ class PositionEntry(NamedTuple):
     fence: int
 
     def brief(self) -> str:
-        return f"watermark={self.watermark} fence={(self.fence - EPOCH_US) / 1e6:.4f}"
+        epoch, fence = ((each - EPOCH_US) / 1e6 for each in (self.epoch, self.fence))
+        return f"watermark={self.watermark} epoch={epoch:.4f} fence={fence:.4f}"
 
 
 class ForkEntry(NamedTuple):

@@ -29,6 +29,7 @@ class End(asyncio.Transport):
         self.lost = False  # connection_lost was called, or nobody is left to call
         self.muted = False  # what it sends from now on never arrives, and nobody is told
         self.last_at = 0.0  # when the last byte it sent arrives
+        self.gapped = False  # a frame that it sent is gone
         self.stalled_until = 0.0  # its bytes arrive then at the earliest
         self.in_flight = 0  # bytes
         self._network = network

@@ -102,9 +102,9 @@ class World:
     async def settled(self, within_s: float) -> None:
         """Raises Violation when both ends do not agree in time."""
         until = self.loop.time() + within_s
-        while not self.checkers.settled():
+        while left := self.checkers.unsettled():
             if self.loop.time() > until:
-                raise Violation(f"progress: not settled within {within_s:.0f} s")
+                raise Violation(f"progress: not settled within {within_s:.0f} s: {left}")
             await asyncio.sleep(0.1)
 
     async def _story(self) -> None:
@@ -130,9 +130,10 @@ class World:
         until = self.loop.time() + SETTLE_S
         writer: asyncio.Task[None] | None = None
         process: Process | None = None
-        while writer is None or not writer.done() or not self.checkers.settled():
+        while writer is None or not writer.done() or self.checkers.unsettled():
             if self.loop.time() > until:
-                raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault")
+                left = self.checkers.unsettled()
+                raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault: {left}")
             node = self.senders[0]
             if node.process is not process and node.process.runs:  # a last COMMIT under way may have killed it
                 process = node.process
@@ -192,7 +193,8 @@ class World:
         return task
 
     def forget(self, older: Tables) -> None:
-        """The sending store is about to be restored to ``older``."""
+        """The sending store is about to be restored to ``older``, by somebody who knows what that may leave behind."""
+        self.operator.called()
         for key, row in self.sending.table("aggregate").items():
             kept = older.get("aggregate", {}).get(key)
             self.checkers.forgotten.update(row.marks[len(kept.marks) if kept is not None else 0 :])
