@@ -196,7 +196,8 @@ class Relay(Generic[ConnT]):
             self._addresses, hello, ssl=self._ssl, limits=self._limits, rotation=self._rotation
         )
         try:
-            resume = decide(self.stream, state, session.welcome.epoch, session.welcome.watermark)
+            barrier_seq = await self._ledger.gate.first_after(state.acked_seq)
+            resume = decide(self.stream, state, session.welcome.epoch, session.welcome.watermark, barrier_seq)
             if isinstance(resume, Forking):
                 await self._fork(resume, state)
             await self._ledger.resume(resume)
@@ -212,7 +213,8 @@ class Relay(Generic[ConnT]):
             metrics.FORKS.labels(self.stream).inc()
         raise StreamForked(
             f"stream {self.stream}: the receiver has {forking.watermark} of epoch {forking.epoch}, this sender"
-            f" {seen.last_seq} of epoch {seen.epoch}: it goes on in epoch {epoch or 'that another began'}"
+            f" {seen.last_seq} of epoch {seen.epoch}, and {forking.after_seq} are surely the same: it goes on in epoch"
+            f" {epoch or 'that another began'}"
         )
 
     async def _pump(self, session: SenderSession, pump: Pump[ConnT]) -> None:
