@@ -33,6 +33,11 @@ class Operator:
     def called(self) -> None:
         self._called = True
 
+    def unsettled(self) -> str:
+        """What he has left to do; empty for nothing."""
+        apart = self._apart() if self._called else []
+        return f"the operator has yet to see to {', '.join(apart)}" if apart else ""
+
     async def attend(self) -> None:
         """Once called, look again and again: the product says it in a log line once, then in a metric."""
         before: set[str] = set()

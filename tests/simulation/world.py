@@ -102,10 +102,14 @@ class World:
     async def settled(self, within_s: float) -> None:
         """Raises Violation when both ends do not agree in time."""
         until = self.loop.time() + within_s
-        while left := self.checkers.unsettled():
+        while left := self.unsettled():
             if self.loop.time() > until:
                 raise Violation(f"progress: not settled within {within_s:.0f} s: {left}")
             await asyncio.sleep(0.1)
+
+    def unsettled(self) -> str:
+        """What is left to do; empty for nothing."""
+        return self.checkers.unsettled() or self.operator.unsettled()
 
     async def _story(self) -> None:
         self.start()
@@ -130,10 +134,9 @@ class World:
         until = self.loop.time() + SETTLE_S
         writer: asyncio.Task[None] | None = None
         process: Process | None = None
-        while writer is None or not writer.done() or self.checkers.unsettled():
+        while writer is None or not writer.done() or self.unsettled():
             if self.loop.time() > until:
-                left = self.checkers.unsettled()
-                raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault: {left}")
+                raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault: {self.unsettled()}")
             node = self.senders[0]
             if node.process is not process and node.process.runs:  # a last COMMIT under way may have killed it
                 process = node.process
