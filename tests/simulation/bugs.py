@@ -196,7 +196,7 @@ class NoBarrier(Bug):
 
 
 class OldLanes(Bug):
-    """A relay goes on stamping for the number of lanes that it saw last, whatever is in the row that it locks."""
+    """A relay goes on stamping for the number of lanes that its session began with, whatever is in the row it locks."""
 
     name = "old-lanes"
 
@@ -205,7 +205,8 @@ class OldLanes(Bug):
         real = Ledger._stamp
 
         async def stamp(ledger: Ledger[Any], conn: Any, state: StreamState, rows_max: int) -> int:
-            return await real(ledger, conn, state._replace(lanes=ledger.lanes), rows_max)
+            assert ledger._seen is not None
+            return await real(ledger, conn, state._replace(lanes=ledger._seen.lanes), rows_max)
 
         with patch.object(Ledger, "_stamp", stamp):
             yield

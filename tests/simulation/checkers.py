@@ -4,7 +4,8 @@
   from the first on, in order, none twice. Events that the sender has forgotten (lost history) may stand between.
 - fencing: what changes the sending end of the stream is written by the lease's owner; what moves the watermark came
   under the newest fencing token that the receiver has seen.
-- lanes: the same rules, whatever lane an event goes through; what is said of a stream holds for each.
+- lanes: the same rules, whatever lane an event goes through; what is said of a stream holds for each. An event is
+  stamped in the lane that its key has at that moment.
 - holes: what the receiver lost in the middle of its history is replayed, or listed as given up; it may come late.
 - ack: no ACK is beyond what was ever durable.
 - in the end: every event of the sender's surviving history took effect; both ends agree; no gap in seq; every effect
@@ -14,13 +15,14 @@
 from typing import Any, NamedTuple
 
 from tests.simulation.database import Database
+from tests.simulation.dialect_lanes import slot_of
 from tests.simulation.loop import Process
 from tests.simulation.marks import mark_of_id
 from tests.simulation.plan import OPERATOR
-from tests.simulation.rows import PositionEntry, StreamEntry
+from tests.simulation.rows import OutboxEntry, PositionEntry, StreamEntry
 from tests.simulation.session import Session
 from ticketflow.delivery.dialect import ParkedRow
-from ticketflow.delivery.lanes import lane_of
+from ticketflow.delivery.lanes import Lane, lane_of
 
 
 class Place(NamedTuple):
@@ -54,7 +56,13 @@ class Checkers:
             if table == "stream":
                 self._check_lease(session, pk, row.lanes)
             elif table == "outbox" and row is not None and row.seq is not None:
-                self._check_lease(session, row.stream, self._sending.table("stream")[row.stream].lanes)
+                lanes = self._sending.table("stream")[row.stream].lanes
+                self._check_lease(session, row.stream, lanes)
+                self._check_lane(row, lanes)
+
+    def _check_lane(self, row: OutboxEntry, lanes: int) -> None:
+        theirs, told = Lane(self.stream, slot_of(row.key) % lanes).stream, f"{row.seq} of {row.stream}"
+        self._hold("lanes", row.stream == theirs, f"key {row.key} is stamped as {told}, with {lanes} lanes")
 
     def _check_lease(self, session: Session, stream: str, lanes: int) -> None:
         lane = lane_of(self.stream, stream)
@@ -164,9 +172,7 @@ class Checkers:
 
     def _given_up(self, stream: str, seq: int) -> bool:
         holes = self._receiving.table("hole").values()
-        return any(
-            hole.given_up and hole.stream == stream and hole.first_seq <= seq <= hole.last_seq for hole in holes
-        )
+        return any(hole.given_up and hole.stream == stream and hole.first_seq <= seq <= hole.last_seq for hole in holes)
 
     def _hold(self, rule: str, holds: bool, otherwise: Any) -> None:
         if not holds:

@@ -119,9 +119,9 @@ class SendingNode(Node):
             world.events_left -= 1
             await self._written(world.some_keys())
 
-    async def write_one_of_each(self) -> None:
+    async def write_one_of_each(self, keys: Sequence[str] = KEYS) -> None:
         """Until each is committed for certain."""
-        for key in KEYS:
+        for key in keys:
             while not await self._written([key]):  # noqa: ASYNC110 - as a person would try again
                 await asyncio.sleep(0.1)
 

@@ -1,5 +1,8 @@
 """What the single stories begin with."""
 
+from collections.abc import Sequence
+
+from tests.simulation.plan import KEYS
 from tests.simulation.world import World
 
 
@@ -12,8 +15,13 @@ async def begun(world: World) -> None:
     await written(world)
 
 
+async def committed(world: World, keys: Sequence[str] = KEYS) -> None:
+    """One more event of each of ``keys`` is committed."""
+    sender = world.senders[0]
+    await sender.process.spawn(sender.write_one_of_each(keys))
+
+
 async def written(world: World) -> None:
     """One more event of each key is committed, and has arrived."""
-    sender = world.senders[0]
-    await sender.process.spawn(sender.write_one_of_each())
+    await committed(world)
     await world.settled(within_s=10)

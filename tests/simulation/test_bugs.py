@@ -18,6 +18,8 @@ RULES = {
     "no-rewind": {"progress"},
     "gap-accepted": {"order", "lost", "gapless"},
     "watermark-outside": {"order", "lost", "gapless"},
+    "no-barrier": {"order"},
+    "old-lanes": {"lanes"},
 }
 
 
