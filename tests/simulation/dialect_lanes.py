@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from tests.simulation.clocks import clock_of, clock_us
-from tests.simulation.rows import BarrierEntry, LeaseEntry, OutboxEntry, ReplicaEntry
+from tests.simulation.rows import BarrierEntry, LeaseEntry, OutboxEntry, ReplicaEntry, StreamEntry
 from tests.simulation.session import Session
 from ticketflow.delivery.dialect import StagedRow, StreamState
 from ticketflow.delivery.lanes import SLOTS, LaneState, numbered
@@ -53,7 +53,7 @@ class MemoryLanes:
     async def set_lanes(self, conn: Session, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
         await conn.statement()
         await conn.lock("stream", stream)
-        row = conn.get("stream", stream)
+        row: StreamEntry = conn.get("stream", stream)
         if changes := row.last_seq == from_seq:
             barrier_seq = to_seq if to_seq > from_seq else row.barrier_seq
             conn.put("stream", stream, row._replace(lanes=lanes, last_seq=to_seq, barrier_seq=barrier_seq))

@@ -1,6 +1,7 @@
 """Single stories of lanes in the simulated world, without chance: what a seed found once, and what none waits for."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
@@ -50,8 +51,8 @@ def test_a_lane_that_was_retired_and_purged_when_its_sender_was_copied_is_found_
         await written(world)
         await world.operator.set_lanes(1)
         await written(world)
-        sender = world.senders[0]
-        await sender.process.spawn(Retention(sender.store, world.dialect, streams=[STREAM], retention_s=0).run_once())
+        sender, dialect = world.senders[0], cast(Any, world.dialect)
+        await sender.process.spawn(Retention(sender.store, dialect, streams=[STREAM], retention_s=0).run_once())
         older = world.sending.snapshot()
         await world.operator.set_lanes(3)
         await written(world)
@@ -76,7 +77,7 @@ def test_a_relay_that_believes_in_a_number_of_lanes_that_was_forgotten_writes_no
         process = Process("stale", world.loop)
         stale = Relay(
             SimulatedStore(world.sending, process),
-            world.dialect,
+            cast(Any, world.dialect),
             stream=STREAM,
             addresses=[Address(node.name, PORT) for node in world.receivers],
             owner=process.name,
