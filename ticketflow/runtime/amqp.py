@@ -101,11 +101,12 @@ class Broker:
                     session = Session(connection, channel, raw)
             await session.declare(self._topology)
         except BaseException as error:
+            greeted = connection.transport is not None
             with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await connection.close()  # also one that never connected: else its finalizer tries to
-            if tls is not None and isinstance(error, Unavailable):
-                raise tls.told(url, error) from error
+            if tls is not None and not greeted and isinstance(error, Unavailable):
+                raise (tls.failure(url, error) or error) from error.__cause__
             raise
         return session
 

@@ -26,6 +26,9 @@ from ticketflow.runtime.log import get_logger
 PORT = 5671
 ROLE = "amqp"  # of the metric
 
+# A node that hangs up on our first bytes may have refused our certificate; its alert does not always outrun the reset.
+_HUNG_UP = ConnectionResetError | BrokenPipeError | asyncio.IncompleteReadError | StopAsyncIteration
+
 log = get_logger("amqp")
 
 
@@ -58,14 +61,14 @@ class NodeTls(TransportFactory):
             raise NodeRefused(not_allowed(names))
         return reader, writer
 
-    def told(self, url: URL, error: Unavailable) -> Unavailable:
-        """What kept us from a session, in words that say so when it was TLS; then it is counted and logged too.
+    def failure(self, url: URL, error: Unavailable) -> Unavailable | None:
+        """What kept us from the first frame, in other words, when TLS is behind it; it is counted and logged. Else None.
 
         A node judges our certificate after we have judged its own: its verdict ends a connection that seems to stand.
         """
-        found = next(filter(None, map(_found, _causes(error))), None)
+        found = next(filter(None, map(_found, _chain(error))), None)
         if found is None:
-            return error
+            return None
         node = f"{url.host}:{url.port or PORT}"
         count_tls_fault(ROLE, found)
         untold = self._seldom.due((node, found.fault))
@@ -89,10 +92,13 @@ def node_tls(identity: Identity | None, allowed: Collection[str]) -> NodeTls | N
 def _found(error: BaseException) -> Found | None:
     if isinstance(error, NodeRefused):
         return error.found
-    return fault_of(error) if isinstance(error, ssl.SSLError) else None
+    return fault_of(error) if isinstance(error, ssl.SSLError | _HUNG_UP) else None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from; the library raises some from themselves."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
