@@ -81,8 +81,9 @@ class RabbitMQServer(Server):
 
     def amqp_url(self, vhost: str | None = None) -> str:
         """heartbeat=5: a stuck peer is noticed in seconds; the default of 60 takes three minutes."""
-        host, scheme = f"127.0.0.1:{self._ports.amqp}", "amqp" if self.tls is None else "amqps"
-        return f"{scheme}://{self.login}:{self.password}@{host}/{vhost or self.vhosts[0]}?heartbeat=5&reconnect_interval=1"
+        scheme = "amqp" if self.tls is None else "amqps"
+        node = f"{scheme}://{self.login}:{self.password}@127.0.0.1:{self._ports.amqp}"
+        return f"{node}/{vhost or self.vhosts[0]}?heartbeat=5&reconnect_interval=1"
 
     def prepare(self) -> None:
         for folder in ("", "data", "log"):

@@ -62,7 +62,7 @@ class NodeTls(TransportFactory):
         return reader, writer
 
     def failure(self, url: URL, error: Unavailable) -> Unavailable | None:
-        """What kept us from the first frame, in other words, when TLS is behind it; it is counted and logged. Else None.
+        """What kept us from the first frame, when TLS is behind it; it is counted and logged. Else None.
 
         A node judges our certificate after we have judged its own: its verdict ends a connection that seems to stand.
         """
