@@ -1,4 +1,4 @@
-"""The embedded stack's services find each other, and RabbitMQ, by their development certificates: settings, files and lists fit."""
+"""The embedded stack's services find each other, and RabbitMQ, by their development certificates."""
 
 import ssl
 from pathlib import Path
