@@ -18,12 +18,14 @@ from yarl import URL
 from ticketflow.feed.identity import Identity, Tls
 from ticketflow.feed.metrics import count_tls_fault
 from ticketflow.feed.seldom import Seldom
-from ticketflow.feed.tls import SHUTDOWN_TIMEOUT_S, peer_names
+from ticketflow.feed.tls import peer_names
 from ticketflow.feed.tls_faults import Found, fault_of, not_allowed
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.log import get_logger
 
 PORT = 5671
+# AMQP has said goodbye before TLS does, and a dead node must not hold up the next session: see LOST_CLOSE_TIMEOUT_S.
+SHUTDOWN_TIMEOUT_S = 0.1
 ROLE = "amqp"  # of the metric
 
 # A node that hangs up on our first bytes may have refused our certificate; its alert does not always outrun the reset.

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,8 @@ from ticketflow.runtime.errors import Unavailable
 ONE_QUEUE = Topology((Exchange("things"),), (Queue("box"),), (Binding("things", "box", "#"),))
 MESSAGE = Outgoing("things", "thing.made", {}, b"text")
 ROLE = "spiffe://ticketflow/rabbitmq"
+# Closing one takes 0.2 s. To hear the goodbye of a node that is dead would take 2 s each.
+SILENT, SILENT_CLOSED_S = 5, 6.0
 PROTOCOL = b"AMQP\x00\x00\x09\x01"
 
 Files = tuple[Path, Path, Path]
@@ -283,6 +286,20 @@ async def test_a_node_of_the_cluster_asks_another_whether_it_serves(node: Node, 
     assert not await asyncio.to_thread(ask, "localhost", free_port(), tmp_path), "nobody is there"
     (tmp_path / "ca.crt").write_text(node.stranger.pem)
     assert not await asyncio.to_thread(ask, "localhost", node.port, tmp_path), "it is somebody else"
+
+
+async def test_a_node_that_went_silent_does_not_hold_up_the_next_session(node: Node, client: Client) -> None:
+    identity = Identity(*node.ca.issue("bridge"))
+    sessions = [await client.dial(identity) for _ in range(SILENT)]
+    node.running.freeze()
+    try:
+        started = time.monotonic()
+        for session in sessions:
+            session.give_up("the broker does not answer")
+            await session.close()
+        assert time.monotonic() - started < SILENT_CLOSED_S
+    finally:
+        node.running.thaw()
 
 
 # -- certificates that change
