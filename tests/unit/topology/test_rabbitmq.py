@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from stack.credentials.table import MOUNTED_AT, TIERS
 from ticketflow.events.topology import DEAD_EXCHANGE, EVENTS_EXCHANGE, SALES_QUEUE, TOPOLOGY
