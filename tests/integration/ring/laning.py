@@ -17,7 +17,9 @@ POSITIONS = "SELECT stream, last_seq, acked_seq FROM delivery_stream"
 WATERMARKS = "SELECT stream, watermark FROM delivery_inbox_stream"
 # A tie is of one transaction, which is of one lane.
 RECEIVED = "SELECT event_id FROM delivery_inbox WHERE stream LIKE 'reservation%' ORDER BY received_at, seq"
-HOLDERS = "SELECT name, owner FROM delivery_lease WHERE expires_at BETWEEN {now} AND '9000-01-01' AND name LIKE 'relay:%'"
+HOLDERS = """
+    SELECT name, owner FROM delivery_lease
+    WHERE expires_at BETWEEN clock_timestamp() AND '9000-01-01' AND name LIKE 'relay:%'"""  # not what belongs to nobody
 
 
 async def command(ring: Ring, *arguments: str) -> Said:
@@ -55,7 +57,7 @@ def mariadb(ring: Ring, query: str) -> list[Row]:
 def holders(ring: Ring) -> dict[str, list[str]]:
     """By replica, which of reservation's lanes it relays now."""
     found: dict[str, list[str]] = {}
-    for name, owner in postgres(ring, "reservation", HOLDERS.format(now="clock_timestamp()")):
+    for name, owner in postgres(ring, "reservation", HOLDERS):
         if owner:
             found.setdefault(owner, []).append(name)
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.ring.laning import at_rest, holders, received_by_key, set_lanes, staged_by_key
 from tests.support.accounts import all_confirmed
-from tests.support.buyer import Buyer, Event, Purchase, Shop
+from tests.support.buyer import Buyer, Purchase, Shop
 from tests.support.ring import Ring
 from tests.support.waiting import wait_until
 
