@@ -40,6 +40,8 @@ async def _run(settings: AuditSettings, options: argparse.Namespace) -> int:
         if options.command == "resolve":
             return await _resolve(histories, options)
         report = Report({name: await _seen(histories, name, options.all) for name in histories})
+        if report.parted:  # while events flow, a receiver that is asked after its sender has more than that said
+            report = report.with_senders_of({name: await _seen(histories, name, options.all) for name in histories})
     if options.json:
         print(msgspec.json.encode(report.as_dict()).decode())
     else:
