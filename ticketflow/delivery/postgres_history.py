@@ -10,6 +10,17 @@ from ticketflow.feed import FORKS_MAX
 _TABLES = {"fork": "delivery_fork", "phantom": "delivery_phantom", "hole": "delivery_hole"}
 _SEQ_OF = {"fork": "after_seq", "phantom": "seq", "hole": "first_seq"}
 
+COUNT: dict[Side, str] = {
+    "out": "SELECT count(*) FROM delivery_outbox WHERE stream = $1 AND seq BETWEEN $2 AND $3",  # its index is unique
+    "in": """
+        SELECT (SELECT count(DISTINCT seq) FROM delivery_inbox WHERE stream = $1 AND seq BETWEEN $2 AND $3)
+             + (SELECT count(*) FROM delivery_passed AS passed
+                WHERE stream = $1 AND seq BETWEEN $2 AND $3 AND NOT EXISTS (
+                    SELECT 1 FROM delivery_inbox AS inbox
+                    WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
+    """,
+}
+
 
 class PostgresHistory:
     # -- forks, at the sending end
@@ -186,17 +197,7 @@ class PostgresHistory:
         )
 
     async def count_seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> int:
-        if side == "out":  # its index is unique
-            sql = "SELECT count(*) FROM delivery_outbox WHERE stream = $1 AND seq BETWEEN $2 AND $3"
-        else:
-            sql = """
-                SELECT (SELECT count(DISTINCT seq) FROM delivery_inbox WHERE stream = $1 AND seq BETWEEN $2 AND $3)
-                     + (SELECT count(*) FROM delivery_passed AS passed
-                        WHERE stream = $1 AND seq BETWEEN $2 AND $3 AND NOT EXISTS (
-                            SELECT 1 FROM delivery_inbox AS inbox
-                            WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
-                """
-        return cast(int, await conn.fetchval(sql, stream, first_seq, last_seq))
+        return cast(int, await conn.fetchval(COUNT[side], stream, first_seq, last_seq))
 
     async def seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> list[int]:
         if side == "out":
