@@ -70,8 +70,16 @@ class Report:
             for finding in seen.findings
         ]
         away = [f"{at}: could not be asked: {_plain(seen.away)}" for at, seen in self.stores.items() if seen.away]
+        parted = [
+            f"parted: the two ends of {stream} do not tell the same; this passes when its sender connects, or a person"
+            " has to look"
+            for stream in sorted(self.parted)
+        ]
+        todo = sorted({(f.what, f.stream) for seen in self.stores.values() for f in seen.findings if is_open(f)})
+        hints = [f'once it is settled: python -m audit resolve {what} {stream} --note "..."' for what, stream in todo]
         verdict = "unresolved" if self.unresolved else "nothing is unresolved"
-        return [*_table([HEADER, *rows]), "", *(found or ["no forks, phantoms or holes"]), *away, verdict]
+        told = found or ["no forks, phantoms or holes"]
+        return [*_table([HEADER, *rows]), "", *told, *parted, *away, *hints, verdict]
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -99,7 +107,7 @@ class Report:
         return sorted(sides, key=lambda pair: pair[1].side, reverse=True)
 
     def _row(self, at: str, end: End) -> Cells:
-        oldest = "-" if end.oldest_age_s is None else f"{end.oldest_age_s:.0f} s"
+        oldest = f"{end.oldest_age_s:.0f} s" if end.unacked and end.oldest_age_s is not None else "-"
         state = "parted" if end.stream in self.parted else ""
         numbers = (_or_dash(number) for number in (end.epoch, end.upto_seq, end.acked_seq, end.unacked))
         return (

@@ -85,7 +85,7 @@ async def open_histories(settings: AuditSettings) -> AsyncIterator[Histories]:
             settings.billing_name,
             settings.billing_user,
             settings.billing_password,
-            name="audit",
+            name="billing",
             size_min=0,
             size_max=1,
             statement_timeout_s=STATEMENT_S,
