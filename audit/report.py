@@ -76,7 +76,13 @@ class Report:
             for stream in sorted(self.parted)
         ]
         todo = sorted({(f.what, f.stream) for seen in self.stores.values() for f in seen.findings if is_open(f)})
-        hints = [f'once it is settled: python -m audit resolve {what} {stream} --note "..."' for what, stream in todo]
+        hints = [
+            f"which they are: python -m {at} stream phantoms {finding.stream}"
+            for at, seen in self.stores.items()
+            for finding in seen.findings
+            if finding.what == "phantom" and is_open(finding)
+        ]
+        hints += [f'once it is settled: python -m audit resolve {what} {stream} --note "..."' for what, stream in todo]
         verdict = "unresolved" if self.unresolved else "nothing is unresolved"
         told = found or ["no forks, phantoms or holes"]
         return [*_table([HEADER, *rows]), "", *told, *parted, *away, *hints, verdict]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ticketflow.delivery.dialect_history import Finding, Hole, Replay, Side, Span, What
+from ticketflow.delivery.dialect_history import Finding, Hole, Phantom, Replay, Side, Span, What
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 from ticketflow.feed import FORKS_MAX
 
@@ -346,6 +346,17 @@ class MariaDBHistory:
             (settled, settled, settled),
         )
         return [Finding(*row) for row in rows]
+
+    async def phantoms(self, conn: Connection, stream: str, rows_max: int) -> list[Phantom]:
+        rows = await fetch(
+            conn,
+            """
+            SELECT epoch, seq, event_id, event_key, parked, received_at FROM delivery_phantom
+            WHERE stream = %s AND resolved_at IS NULL ORDER BY epoch, seq LIMIT %s
+            """,
+            (stream, rows_max),
+        )
+        return [Phantom(epoch, seq, str(event), key, bool(parked), at) for epoch, seq, event, key, parked, at in rows]
 
     async def unresolved(self, conn: Connection) -> dict[tuple[str, What], int]:
         rows = await fetch(

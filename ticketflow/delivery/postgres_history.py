@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ticketflow.delivery.dialect_history import Finding, Hole, Replay, Side, Span, What
+from ticketflow.delivery.dialect_history import Finding, Hole, Phantom, Replay, Side, Span, What
 from ticketflow.delivery.postgres_driver import Connection, count
 from ticketflow.feed import FORKS_MAX
 
@@ -375,6 +375,17 @@ class PostgresHistory:
             settled,
         )
         return [Finding(*row) for row in rows]
+
+    async def phantoms(self, conn: Connection, stream: str, rows_max: int) -> list[Phantom]:
+        rows = await conn.fetch(
+            """
+            SELECT epoch, seq, event_id::text, event_key, parked, received_at FROM delivery_phantom
+            WHERE stream = $1 AND resolved_at IS NULL ORDER BY epoch, seq LIMIT $2
+            """,
+            stream,
+            rows_max,
+        )
+        return [Phantom(*row) for row in rows]
 
     async def unresolved(self, conn: Connection) -> dict[tuple[str, What], int]:
         rows = await conn.fetch(

@@ -1,6 +1,7 @@
 """``python -m SERVICE stream ...``: the history of a service's streams, on the command line.
 
-Exit codes as in runtime: 0, 1 failed or (show) something is unresolved, 2 usage. An error is one line on stderr.
+Exit codes as in runtime: 0; 1 failed, or (show, phantoms) something is unresolved; 2 usage. An error is one line on
+stderr.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ticketflow.delivery.dialect_history import Finding
+from ticketflow.delivery.dialect_history import Finding, Phantom
 from ticketflow.delivery.history import ACTOR_CHARS_MAX, NOTE_CHARS_MAX, NotThere, StreamHistory, whoever
 from ticketflow.runtime.errors import Indefinite, SettingsError, Unavailable
 from ticketflow.runtime.service import Exit
@@ -40,8 +41,14 @@ async def _command(options: argparse.Namespace, opened: Opened) -> int:
     async with opened() as history:
         if options.command == "show":
             found = await history.findings(settled=options.all)
-            print(msgspec.json.encode(found).decode() if options.json else listed(found))
+            told = msgspec.json.encode([finding._asdict() for finding in found]).decode()
+            print(told if options.json else listed(found))
             return int(Exit.FAILED if any(is_open(finding) for finding in found) else Exit.DRAINED)
+        if options.command == "phantoms":
+            await _must_know(history, options.stream)
+            lost = await history.phantoms(options.stream)
+            print(msgspec.json.encode([phantom._asdict() for phantom in lost]).decode() if options.json else rows(lost))
+            return int(Exit.FAILED if lost else Exit.DRAINED)
         if options.command == "resolve":
             await _must_know(history, options.stream)
             count = await history.resolve(
@@ -85,6 +92,17 @@ def listed(findings: Sequence[Finding]) -> str:
     )
 
 
+def rows(phantoms: Sequence[Phantom]) -> str:
+    """A line for each."""
+    if not phantoms:
+        return "no phantoms"
+    return "\n".join(
+        f"seq {phantom.seq}  key {phantom.key or '-'}  event {phantom.event_id}  epoch {phantom.epoch}"
+        f"  received {phantom.received_at:%Y-%m-%d %H:%M:%S}Z{'  parked' if phantom.parked else ''}"
+        for phantom in phantoms
+    )
+
+
 def add_resolve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """``resolve``, which `python -m audit` has as well."""
     text = "say that a fork, phantoms or holes are settled"
@@ -119,13 +137,17 @@ def _parser(service: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m {service} stream",
         description=f"Forks, phantoms and holes of the streams of {service}.",
-        epilog="Exit code: 0 done; 1 failed, or (show) something is unresolved; 2 usage or settings. What to do:"
-        " docs/operations.md, History that was lost.",
+        epilog="Exit code: 0 done; 1 failed, or (show, phantoms) something is unresolved; 2 usage or settings."
+        " What to do: docs/operations.md, History that was lost.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="show|resolve|fork")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="show|phantoms|resolve|fork")
     show = commands.add_parser("show", help="what is unresolved; exit code 1 when there is anything")
     show.add_argument("--all", action="store_true", help="what is settled as well")
     show.add_argument("--json", action="store_true", help="for programs")
+    text = "each event that was received and that its sender no longer has, with its key (the sale)"
+    phantoms = commands.add_parser("phantoms", help=text, description=text)
+    phantoms.add_argument("stream", metavar="STREAM", help="as `show` lists it")
+    phantoms.add_argument("--json", action="store_true", help="for programs")
     add_resolve(commands)
     text = "begin a new epoch, for a receiver that stands in one of which this sender knows nothing"
     more = f"{text}. What the receiver has beyond SEQ becomes phantoms, and all after SEQ is sent again."

@@ -65,8 +65,11 @@ async def settled_by_a_person(restoring: Restoring, *expected: tuple[str, str, s
     """The audit tells of exactly that (where, what, of which stream) until each is resolved."""
     assert await restoring.findings() == set(expected)
     text = (await restoring.audit()).out
-    for _, what, stream in expected:
-        assert f"{what} {stream}" in text
+    for at, what, stream in expected:
+        assert f"{at}: {what} {stream}" in text
+        if what == "phantom":
+            listed = await restoring.stream(at, "phantoms", stream)
+            assert (listed.code, listed.out.count("  key ")) == (1, listed.out.count("\n"))
         assert (await restoring.audit("resolve", what, stream, "--note", "this was a test")).code == 0
     said = await restoring.audit()
     assert (said.code, said.out.splitlines()[-1]) == (0, "nothing is unresolved")

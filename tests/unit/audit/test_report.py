@@ -53,5 +53,6 @@ def test_it_reads_as_lines_without_what_a_terminal_would_obey() -> None:
     phantom = PHANTOM._replace(note="by \x1b[2J hand")
     lines = Report({"portal": Seen([receives("billing", 15)], [phantom])}).lines()
     assert lines[1].split() == ["billing", "portal", "receives", "7", "15", "-", "-", "-", "0"]
-    assert "seqs 11..15, 5 events, found 2026-05-04 03:02:01 UTC, open: by  [2J hand" in lines[-2]
+    assert "seqs 11..15, 5 events, found 2026-05-04 03:02:01 UTC, open: by  [2J hand" in lines[3]
+    assert lines[4] == "which they are: python -m portal stream phantoms billing"
     assert lines[-1] == "unresolved"
