@@ -22,15 +22,15 @@ class Said:
 
 async def parked(service: str, environment: Mapping[str, str], *arguments: str) -> Said:
     """``python -m SERVICE parked ARGUMENTS``."""
-    return await command(service, environment, "parked", *arguments)
+    return await module(service, environment, "parked", *arguments)
 
 
-async def command(module: str, environment: Mapping[str, str], *arguments: str) -> Said:
-    """``python -m MODULE ARGUMENTS``. It never shows a traceback, whatever happens."""
+async def module(name: str, environment: Mapping[str, str], *arguments: str) -> Said:
+    """``python -m NAME ARGUMENTS``. It never shows a traceback, whatever happens."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        module,
+        name,
         *arguments,
         env={"PATH": os.environ["PATH"], **environment},
         stdout=asyncio.subprocess.PIPE,

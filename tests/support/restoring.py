@@ -7,7 +7,7 @@ from typing import Any
 
 from stack.programs import service_environment
 from tests.support.backups import back_up_mariadb, back_up_postgres, restore_mariadb, restore_postgres
-from tests.support.commands import Said, command
+from tests.support.commands import Said, module
 from tests.support.databases import Database
 from tests.support.ring import Ring
 
@@ -46,13 +46,13 @@ class Restoring:
 
     async def audit(self, *arguments: str) -> Said:
         """``python -m audit ...``, as after `make run`."""
-        return await command("audit", {"TICKETFLOW_RUN_DIR": str(self.ring.stack.settings.run)}, *arguments)
+        return await module("audit", {"TICKETFLOW_RUN_DIR": str(self.ring.stack.settings.run)}, *arguments)
 
     async def stream(self, service: str, *arguments: str) -> Said:
         """``python -m SERVICE stream ...``, with the settings of the service."""
         row = next(row for row in self.ring.stack.services if row.module == service)
         environment = service_environment(row, self.ring.stack.places.secrets)
-        return await command(service, environment, "stream", *arguments)
+        return await module(service, environment, "stream", *arguments)
 
     async def findings(self) -> set[tuple[str, str, str]]:
         """What is unresolved: where, what, of which stream. Asserts that the exit code says so too."""
