@@ -40,7 +40,7 @@ def has_taken(ring: Ring, program: str, role: str) -> bool:
     return f'"ends_at":"{authority.ends_at(files(ring, role)[0].read_text()).isoformat()}"' in lines[-1]
 
 
-def is_told(ring: Ring, program: str, reason: str) -> bool:
+def has_refused(ring: Ring, program: str, reason: str) -> bool:
     return f'"reason":"{reason}"' in ring.logs(program)
 
 
@@ -61,7 +61,7 @@ async def test_a_listener_lets_its_own_sender_in_and_nobody_else(ring: Ring, pro
     }
     assert await answer(ring, program, None) == "cut"
     for reason in ("not_allowed", "plain_text"):
-        await wait_until(partial(is_told, ring, program, reason))
+        await wait_until(partial(has_refused, ring, program, reason))
 
 
 def sessions(ring: Ring) -> set[tuple[str, ...]]:

@@ -154,13 +154,14 @@ class MemoryDialect(MemoryHistory):
     async def lock_lanes(self, conn: Tables, family: str) -> dict[str, StreamState]:
         return {lane.stream: conn.streams[lane.stream] for lane in numbered(family, list(conn.streams))}
 
-    async def set_lanes(self, conn: Tables, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
-        fields = {"lanes": lanes, "last_seq": to_seq} | ({"barrier_seq": to_seq} if to_seq > from_seq else {})
-        return self._set(conn, stream, conn.streams[stream].last_seq == from_seq, **fields)
+    async def set_lanes(self, conn: Tables, stream: str, lanes: int, last_seq: int, barrier_due: str) -> bool:
+        at_rest = conn.streams[stream].last_seq == last_seq
+        return self._set(conn, stream, at_rest, lanes=lanes, barrier_due=barrier_due)
 
     async def stage_barrier(self, conn: Tables, stream: str, seq: int, row: StagedRow, requires: str) -> None:
         conn.outbox.append(Row(row, stream, seq, now()))
         conn.barriers.append((stream, seq, requires))
+        self._set(conn, stream, True, barrier_seq=seq, barrier_due="")
 
     async def next_barrier(self, conn: Tables, stream: str, after_seq: int) -> tuple[int, str] | None:
         return min(((seq, text) for at, seq, text in conn.barriers if at == stream and seq > after_seq), default=None)
@@ -265,7 +266,7 @@ class MemoryDialect(MemoryHistory):
         return [row for row in conn.outbox if row.stream == stream and row.seq is not None]
 
     @staticmethod
-    def _set(conn: Tables, stream: str, condition: bool, **fields: int) -> bool:
+    def _set(conn: Tables, stream: str, condition: bool, **fields: Any) -> bool:
         if condition:
             conn.streams[stream] = conn.streams[stream]._replace(**fields)
         return condition
