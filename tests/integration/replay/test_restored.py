@@ -137,3 +137,55 @@ async def test_what_rabbitmq_has_lost_is_filled_in(world: World) -> None:
 
     await world.all_arrived()
     await world.nothing_doubled()
+
+
+async def test_lanes_before_and_after_the_copy_are_replayed_each_by_itself(world: World) -> None:
+    await world.billing.sell(10)
+    await world.all_arrived()
+    await world.billing.set_lanes(2)
+    await world.billing.sell(20)
+    await world.all_arrived()
+    copy = world.copy_of_portal()
+    await world.billing.sell(20)
+    await world.billing.set_lanes(3)
+    lost = await world.billing.sell(20)
+    await world.all_arrived()
+
+    await world.restore_portal(copy)
+    await world.billing.sell(1)
+
+    await world.all_arrived()
+    assert {await world.portal.state(sale) for sale in lost} == {"CONFIRMED"}
+    await world.nothing_doubled()
+    assert await world.portal.phantoms() == set()
+    await wait_until(lambda: nothing_is_missing(world), HEALED_S)
+
+
+async def test_a_billing_with_lanes_restored_to_an_older_state_forks_in_each(world: World) -> None:
+    await world.billing.sell(1)
+    await world.all_arrived()
+    await world.billing.set_lanes(2)
+    await world.billing.sell(20)
+    await world.all_arrived()
+    copy = world.copy_of_billing()
+    await world.billing.sell(30)
+    await world.all_arrived()
+    before = await world.portal.ids()
+
+    await world.restore_billing(copy)
+    await world.billing.sell(10)
+    await world.all_arrived()
+
+    kept = await world.billing.ids()
+    await wait_until(lambda: phantoms_are(world, before - kept), HEALED_S)
+    forked = await world.billing.rows("SELECT stream FROM delivery_fork ORDER BY stream")
+    assert forked == [("billing",), ("billing.1",)]
+    await wait_until(lambda: nothing_is_missing(world), HEALED_S)
+
+
+async def nothing_is_missing(world: World) -> bool:
+    """The portal stands in every lane where billing does."""
+    sent = await world.billing.rows("SELECT stream, epoch, last_seq FROM delivery_stream WHERE last_seq > 0")
+    rows = await world.portal.rows("SELECT stream, epoch, watermark, ahead FROM portal_stream")
+    assert sorted(tuple(row) for row in rows) == sorted((*lane, []) for lane in sent)
+    return True
