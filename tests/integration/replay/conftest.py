@@ -46,7 +46,7 @@ from ticketflow.runtime.worker import loop
 HOLE_S = 1.0
 ASK_EVERY_S = 2.0
 NOTICE_EVERY_S = 2.0
-HEALED_S = 60.0  # how long healing may take on a busy machine
+HEALED_S = 90.0  # how long healing may take on a busy machine
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.integration.ring.laning import mariadb, postgres
 from tests.support.accounts import all_confirmed
 from tests.support.buyer import Buyer, Event, Purchase, Shop
@@ -9,6 +11,7 @@ from tests.support.restoring import Restoring
 from tests.support.ring import Ring
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)
 FILLED_S = 60
 STREAM = "reservation"  # to billing
 AWAY = "put-away"
