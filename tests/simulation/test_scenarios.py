@@ -30,7 +30,7 @@ def test_a_receiver_that_lost_history_while_nothing_flows_is_found_and_replayed(
         older = world.receiving.snapshot()
         await written(world)
         world.receiving.restore(older)
-        assert not world.checkers.settled()
+        assert world.unsettled()
         await world.settled(within_s=2 * RECHECK_S)
         world.checkers.at_the_end()
 

@@ -17,7 +17,7 @@ from itertools import takewhile
 from typing import Generic, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StagedRow, StreamState
-from ticketflow.delivery.errors import HistoryMoved, RewindImpossible
+from ticketflow.delivery.errors import HistoryMoved, LeaseLost, RewindImpossible
 from ticketflow.delivery.lanes import Lane
 from ticketflow.delivery.lanes_barrier import barrier_event
 from ticketflow.delivery.lanes_gate import Gate
@@ -55,11 +55,18 @@ class Ledger(Generic[ConnT]):
         self._seen: StreamState | None = None  # as of HELLO, or of the last stamp
 
     async def state(self) -> StreamState:
-        """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do."""
+        """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do.
+
+        The lease must be the one that goes with the number of lanes: a store that was set back to before a change has
+        another, which somebody else may have by now.
+        """
 
         async def step(conn: ConnT) -> StreamState:
             await self._dialect.ensure_stream(conn, self.stream)
-            return await self._dialect.lock_stream(conn, self.stream)
+            state = await self._dialect.lock_stream(conn, self.stream)
+            if (wanted := self._lane.lease(state.lanes)) != self._lease.name:
+                raise LeaseLost(f"{self._lease.name}: with {state.lanes} lanes it takes {wanted}")
+            return state
 
         self._seen = self._noted(await self._under_lease(step))
         return self._seen

@@ -215,7 +215,8 @@ class Relay(Generic[ConnT]):
             metrics.FORKS.labels(self.stream).inc()
         raise StreamForked(
             f"stream {self.stream}: the receiver has {forking.watermark} of epoch {forking.epoch}, this sender"
-            f" {seen.last_seq} of epoch {seen.epoch}: it goes on in epoch {epoch or 'that another began'}"
+            f" {seen.last_seq} of epoch {seen.epoch}, and {forking.after_seq} are surely the same: it goes on in epoch"
+            f" {epoch or 'that another began'}"
         )
 
     async def _pump(self, session: SenderSession, pump: Pump[ConnT]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ticketflow.delivery.dialect_history import Finding, Hole, Replay, Side, Span, What
+from ticketflow.delivery.dialect_history import Finding, Hole, Phantom, Replay, Side, Span, What
 
 
 @dataclass
@@ -187,6 +187,9 @@ class MemoryHistory:
         return [*out, *(("in", stream, state.epoch, state.watermark) for stream, state in conn.inbox_streams.items())]
 
     async def findings(self, conn: Any, settled: bool = False) -> list[Finding]:
+        return []
+
+    async def phantoms(self, conn: Any, stream: str, rows_max: int) -> list[Phantom]:
         return []
 
     async def unresolved(self, conn: Any) -> dict[tuple[str, What], int]:
