@@ -164,7 +164,9 @@ class Checkers:
 
     def _given_up(self, stream: str, seq: int) -> bool:
         holes = self._receiving.table("hole").values()
-        return any(hole.given_up and hole.stream == stream and hole.first_seq <= seq <= hole.last_seq for hole in holes)
+        return any(
+            hole.given_up and hole.stream == stream and hole.first_seq <= seq <= hole.last_seq for hole in holes
+        )
 
     def _hold(self, rule: str, holds: bool, otherwise: Any) -> None:
         if not holds:

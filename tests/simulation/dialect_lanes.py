@@ -108,9 +108,7 @@ class MemoryLanes:
         conn.put("replica", (family, owner), ReplicaEntry(held, clock_of(conn)))
         await conn.statement()
         since = clock_of(conn) - seen_s
-        return sorted(
-            (name, row.held) for (of, name), row in conn.rows("replica") if of == family and row.seen_at > since
-        )
+        return sorted((name, row.held) for (of, name), row in conn.rows("replica") if of == family and row.seen_at > since)
 
 
 def _waiting(conn: Session, family: str, slots: Sequence[int]) -> Iterable[int]:

@@ -55,10 +55,7 @@ class Operator:
             await self.set_lanes(max(wanted))
             return
         for stream in apart:
-            if (
-                self._world.receiving.table("position")[stream].epoch
-                < self._world.sending.table("stream")[stream].epoch
-            ):
+            if self._world.receiving.table("position")[stream].epoch < self._world.sending.table("stream")[stream].epoch:
                 await self._fork(stream)
 
     async def set_lanes(self, lanes: int) -> None:
