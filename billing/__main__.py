@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from billing import lanes, parked, service, streams
 from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
+from ticketflow.feed import BadTls
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import MigrationError, SettingsError, Unavailable
 from ticketflow.runtime.service import Exit, run
@@ -38,7 +39,12 @@ def main() -> int:
             web = _loaded(WebSettings)
             return run(lambda started: service.web(started, web), name="billing", instance=web.instance)
         listener = _loaded(ListenerSettings)
-        return run(lambda started: service.listener(started, listener), name="billing", instance=listener.instance)
+        return run(
+            lambda started: service.listener(started, listener),
+            name="billing",
+            instance=listener.instance,
+            settings_faults=(BadTls,),
+        )
     except (SettingsError, ValueError) as error:
         print(f"billing: {error}", file=sys.stderr)
         return int(Exit.SETTINGS)

@@ -5,6 +5,7 @@ import sys
 
 from bridge import service
 from bridge.settings import BridgeSettings
+from ticketflow.feed import BadTls
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.service import Exit, run
@@ -23,7 +24,12 @@ def main() -> int:
     except (SettingsError, ValueError) as error:
         print(f"bridge: {error}", file=sys.stderr)
         return int(Exit.SETTINGS)
-    return run(lambda started: service.serve(started, settings), name="bridge", instance=settings.instance)
+    return run(
+        lambda started: service.serve(started, settings),
+        name="bridge",
+        instance=settings.instance,
+        settings_faults=(BadTls,),
+    )
 
 
 if __name__ == "__main__":

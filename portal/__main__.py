@@ -5,6 +5,7 @@ import sys
 
 from portal import lanes, parked, service, streams
 from portal.settings import DatabaseSettings, PortalSettings
+from ticketflow.feed import BadTls
 from ticketflow.runtime import log
 from ticketflow.runtime.errors import RuntimeFault, SettingsError
 from ticketflow.runtime.service import Exit, run
@@ -36,7 +37,12 @@ def main() -> int:
         return int(Exit.SETTINGS)
     if isinstance(settings, PortalSettings):
         serve = settings
-        return run(lambda started: service.serve(started, serve), name="portal", instance=serve.instance)
+        return run(
+            lambda started: service.serve(started, serve),
+            name="portal",
+            instance=serve.instance,
+            settings_faults=(BadTls,),
+        )
     try:
         applied = service.migrate(settings)
     except RuntimeFault as error:

@@ -113,8 +113,8 @@ class NoRewind(Bug):
     def planted(self) -> Iterator[None]:
         real = resume.decide
 
-        def decide(stream: str, sender: StreamState, *facts: int | None) -> Any:
-            decided = real(stream, sender, *facts)
+        def decide(stream: str, sender: StreamState, *facts: int | None, lane: int = 0) -> Any:
+            decided = real(stream, sender, *facts, lane=lane)
             return decided if isinstance(decided, Forking) else Resume(max(decided.after_seq, sender.acked_seq))
 
         with patch("ticketflow.delivery.relay.decide", decide):

@@ -50,13 +50,20 @@ class MemoryLanes:
             await conn.lock("stream", lane.stream)
         return {lane.stream: StreamState(*conn.get("stream", lane.stream)) for lane in lanes}
 
-    async def set_lanes(self, conn: Session, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
+    async def set_lanes(self, conn: Session, stream: str, lanes: int, last_seq: int, barrier_due: str) -> bool:
         await conn.statement()
         await conn.lock("stream", stream)
+<<<<<<< HEAD
         row: StreamEntry = conn.get("stream", stream)
         if changes := row.last_seq == from_seq:
             barrier_seq = to_seq if to_seq > from_seq else row.barrier_seq
             conn.put("stream", stream, row._replace(lanes=lanes, last_seq=to_seq, barrier_seq=barrier_seq))
+=======
+        row = conn.get("stream", stream)
+        changes: bool = row.last_seq == last_seq
+        if changes:
+            conn.put("stream", stream, row._replace(lanes=lanes, barrier_due=barrier_due))
+>>>>>>> next
         return changes
 
     async def stage_barrier(self, conn: Session, stream: str, seq: int, row: StagedRow, requires: str) -> None:
@@ -64,6 +71,9 @@ class MemoryLanes:
         entry = OutboxEntry(stream, *row, clock_of(conn), seq)
         conn.put("outbox", conn.database.next_position(), entry)
         conn.put("barrier", (stream, seq), BarrierEntry(requires))
+        await conn.statement()
+        await conn.lock("stream", stream)
+        conn.put("stream", stream, conn.get("stream", stream)._replace(barrier_seq=seq, barrier_due=""))
 
     async def next_barrier(self, conn: Session, stream: str, after_seq: int) -> tuple[int, str] | None:
         await conn.statement()

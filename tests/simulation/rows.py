@@ -24,6 +24,7 @@ class StreamEntry(NamedTuple):
     acked_seq: int
     lanes: int = 1
     barrier_seq: int = 0
+    barrier_due: str = ""
 
     def brief(self) -> str:
         lanes = f" of {self.lanes} lanes" if self.lanes > 1 else ""

@@ -10,7 +10,7 @@ from tests.simulation.checkers import Violation
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
-from ticketflow.delivery import lanes_change
+from ticketflow.delivery import ledger
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def run_story(
 
     async def live() -> None:
         world = World(seed, bug, trace, loop)
-        barriers = patch.object(lanes_change, "barrier_event", world.new_barrier)
+        barriers = patch.object(ledger, "barrier_event", world.new_barrier)
         with barriers, logs.captured(world.logged, all_levels=traced):
             await story(world)
 

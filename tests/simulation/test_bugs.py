@@ -1,5 +1,5 @@
-"""The simulation finds what it is there for: each of the classic bugs, planted from outside, within 500 seeds, at a seed
-at which all rules hold without it."""
+"""The simulation finds what it is there for: each of the classic bugs, planted from outside, within 500 seeds, and at a
+seed at which all rules hold without it."""
 
 from collections.abc import Callable
 

@@ -19,7 +19,7 @@ from ticketflow.feed import Address
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 def test_a_sender_that_lost_history_and_changes_its_lanes_before_it_has_heard_of_its_receiver(rounds: int) -> None:
-    """The change stamps barriers, and the receiver has other events under their seqs."""
+    """Barriers are due, and the receiver has other events under the seqs that come next."""
 
     async def story(world: World) -> None:
         await begun(world)

@@ -19,14 +19,6 @@ class Gate(Generic[ConnT]):
         self._dialect = dialect
         self._stream = stream
 
-    async def first_after(self, seq: int) -> int | None:
-        """The first barrier after ``seq``; None for none. Raises Unavailable."""
-        if self.newest_seq <= seq:
-            return None
-        async with self._pool.acquire() as conn:
-            barrier = await self._dialect.next_barrier(conn, self._stream, seq)
-        return None if barrier is None else barrier[0]
-
     async def upto(self, sent: int, last_seq: int) -> int:
         """The last seq that may be sent now, when ``sent`` is and ``last_seq`` is stamped. Asked anew every time:
         positions go back when a receiver has lost history. Raises Unavailable."""

@@ -15,10 +15,9 @@ from typing import Any
 import structlog
 
 from ticketflow.feed.identity import Tls
-from ticketflow.feed.metrics import count_tls_fault
-from ticketflow.feed.states import Role
 from ticketflow.feed.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, last_words
 from ticketflow.feed.tls_faults import fault_of
+from ticketflow.feed.tls_refusals import TlsRefusals
 
 log = structlog.get_logger("ticketflow.feed")
 
@@ -39,10 +38,12 @@ class Listener:
         ssl: ssl_module.SSLContext | Tls | None,
         admit: Callable[[str], asyncio.Protocol | None],
         over: Callable[[asyncio.Protocol], None],
+        refusals: TlsRefusals,
     ) -> None:
         self._ssl = ssl
         self._admit = admit
         self._over = over
+        self._refusals = refusals
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -133,7 +134,7 @@ class Listener:
         except OSError as error:  # ssl.SSLError and TimeoutError among them
             accepted.close()
             if ssl is not None:
-                _tell(error, f"{address[0]}:{address[1]}")
+                self._refusals.tell(address[0], address[1], fault_of(error))
             if ours is not None:
                 await _say(ours, last_words(error))
             self._over(protocol)
@@ -147,12 +148,6 @@ def _second(accepted: socket.socket) -> socket.socket | None:
         return accepted.dup()
     except OSError:  # no file descriptor left: then without a word
         return None
-
-
-def _tell(error: OSError, peer: str) -> None:
-    found = fault_of(error)
-    count_tls_fault(Role.RECEIVER, found)
-    log.warning("feed_tls_refused", peer=peer, reason=found.fault, by_peer=found.by_peer, detail=found.text)
 
 
 async def _say(connection: socket.socket, words: bytes) -> None:

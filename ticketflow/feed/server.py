@@ -12,10 +12,10 @@ from ticketflow.feed.identity import Tls
 from ticketflow.feed.limits import NAME_CHARS_MAX, Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.listener import Listener
-from ticketflow.feed.metrics import CONNECTIONS_OPEN, count_tls_fault
+from ticketflow.feed.metrics import CONNECTIONS_OPEN
 from ticketflow.feed.session import Receiver, ReceiverSession
-from ticketflow.feed.states import Role
 from ticketflow.feed.tls_faults import not_allowed, shown
+from ticketflow.feed.tls_refusals import TlsRefusals
 
 log = structlog.get_logger("ticketflow.feed")
 
@@ -56,7 +56,8 @@ class FeedServer:
         if isinstance(ssl, Tls):
             allowed_names = ssl.allowed if allowed_names is None else allowed_names
         self._allowed_names = None if allowed_names is None else frozenset(allowed_names)
-        self._listener = Listener(ssl, self._admit, self._over)
+        self._refusals = TlsRefusals()
+        self._listener = Listener(ssl, self._admit, self._over, self._refusals)
         self._sessions: set[ReceiverSession] = set()  # whose connection stands
         self._tasks: set[asyncio.Task[None]] = set()  # of sessions that are over, finishing an apply
         self._admitted: dict[asyncio.Protocol, str] = {}  # connections and their hosts, from accept to the end
@@ -143,12 +144,10 @@ class FeedServer:
         elif len(self._sessions) > limits.connections_max or self._per_host[host] > limits.connections_per_peer_max:
             session.refuse(Code.TOO_MANY_SESSIONS, "too many connections", BUSY_RETRY_S)
         elif self._allowed_names is not None and not self._allowed_names.intersection(session.peer.names):
-            found = not_allowed(session.peer.names)
-            count_tls_fault(Role.RECEIVER, found)
-            log.warning(
-                "feed_tls_refused",
-                peer=str(session.peer),
-                reason=found.fault,
+            self._refusals.tell(
+                host,
+                session.peer.port,
+                not_allowed(session.peer.names),
                 detail="no name of its certificate is on the list",
                 names=shown(session.peer.names),
                 allowed=sorted(self._allowed_names),

@@ -96,11 +96,28 @@ class Service:
         self.stopping.set()
 
 
-def run(build: Callable[[Service], Awaitable[None]], *, name: str, instance: str, drain_deadline_s: float = 10) -> int:
-    """Runs a service to its end; gives the exit code (see Exit). ``build`` returns when the service serves."""
+def run(
+    build: Callable[[Service], Awaitable[None]],
+    *,
+    name: str,
+    instance: str,
+    drain_deadline_s: float = 10,
+    settings_faults: tuple[type[Exception], ...] = (),
+) -> int:
+    """Runs a service to its end; gives the exit code (see Exit). ``build`` returns when the service serves.
+
+    ``settings_faults``: errors of ``build``, besides SettingsError, by which what the settings name cannot be used.
+    """
+
+    async def built(service: Service) -> None:
+        try:
+            await build(service)
+        except settings_faults as error:
+            raise SettingsError([str(error)]) from error
+
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return int(runner.run(_live(build, name, instance, drain_deadline_s)))
+            return int(runner.run(_live(built, name, instance, drain_deadline_s)))
     except SettingsError as error:
         for line in error.problems:
             print(f"{name}: {line}", file=sys.stderr)

@@ -27,13 +27,6 @@ def test_a_sender_goes_on_after_the_receivers_watermark(watermark: int | None, e
     assert decide("s", SENDER, 5, watermark) == expected
 
 
-def test_a_barrier_that_was_stamped_without_asking_counts_as_shared_once_it_is_acknowledged() -> None:
-    assert decide("s", SENDER, 5, 8, barrier_seq=9) == Resume(8)
-    assert decide("s", SENDER, 5, 9, barrier_seq=9) == Forking(8, 5, 9)  # that may be another event there
-    assert decide("s", SENDER, 6, 12, barrier_seq=9) == Forking(8, 6, 12)
-    assert decide("s", SENDER, 5, None, barrier_seq=9) == Resume(7)
-
-
 @pytest.mark.parametrize(
     ("epoch", "watermark"),
     [
