@@ -53,17 +53,9 @@ class MemoryLanes:
     async def set_lanes(self, conn: Session, stream: str, lanes: int, last_seq: int, barrier_due: str) -> bool:
         await conn.statement()
         await conn.lock("stream", stream)
-<<<<<<< HEAD
         row: StreamEntry = conn.get("stream", stream)
-        if changes := row.last_seq == from_seq:
-            barrier_seq = to_seq if to_seq > from_seq else row.barrier_seq
-            conn.put("stream", stream, row._replace(lanes=lanes, last_seq=to_seq, barrier_seq=barrier_seq))
-=======
-        row = conn.get("stream", stream)
-        changes: bool = row.last_seq == last_seq
-        if changes:
+        if changes := row.last_seq == last_seq:
             conn.put("stream", stream, row._replace(lanes=lanes, barrier_due=barrier_due))
->>>>>>> next
         return changes
 
     async def stage_barrier(self, conn: Session, stream: str, seq: int, row: StagedRow, requires: str) -> None:
