@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from tests.simulation.clocks import clock_of, clock_us
-from tests.simulation.rows import BarrierEntry, LeaseEntry, OutboxEntry, ReplicaEntry, StreamEntry
+from tests.simulation.rows import FOR_EVER, BarrierEntry, LeaseEntry, OutboxEntry, ReplicaEntry, StreamEntry
 from tests.simulation.session import Session
 from ticketflow.delivery.dialect import StagedRow, StreamState
 from ticketflow.delivery.lanes import SLOTS, LaneState, numbered
-
-FOR_EVER = 1e9  # the year 9999
 
 
 def slot_of(key: str) -> int:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+FOR_EVER = 1e9  # the year 9999, as a time of the simulation
 EPOCH_US = 1_700_000_000_000_000  # the database's clock at simulated time 0
 
 
@@ -54,7 +55,8 @@ class LeaseEntry(NamedTuple):
     expires_at: float
 
     def brief(self) -> str:
-        return f"{self.owner} token={(self.token - EPOCH_US) / 1e6:.4f} until {self.expires_at:.4f}"
+        until = "for ever" if self.expires_at >= FOR_EVER else f"until {self.expires_at:.4f}"
+        return f"{self.owner or 'nobody'} token={(self.token - EPOCH_US) / 1e6:.4f} {until}"
 
 
 class InboxEntry(NamedTuple):
