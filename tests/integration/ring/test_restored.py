@@ -13,6 +13,7 @@ from tests.support.restoring import Restoring
 from tests.support.ring import Ring
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(400)
 PLACES = 400
 HEALED_S = 90  # on a busy machine
 
