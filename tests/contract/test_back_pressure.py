@@ -35,8 +35,8 @@ async def test_a_stalled_receiver_costs_its_sender_bounded_memory(ends: tuple[St
     await stalled(ends, "it acknowledges nothing", tmp_path, STALL_S)
 
 
-async def stalled(ends: tuple[Store, Store], stall: str, folder: Path, stall_s: float) -> int:
-    """How many bytes the sender grew by."""
+async def stalled(ends: tuple[Store, Store], stall: str, folder: Path, stall_s: float) -> tuple[int, int]:
+    """How many bytes the sender held before, and at most during the stall."""
     sending, receiving = ends
     flows = asyncio.Event()
     flows.set()
@@ -72,7 +72,7 @@ async def stalled(ends: tuple[Store, Store], stall: str, folder: Path, stall_s: 
         proxy.thaw()
         flows.set()
         await wait_until(lambda: done(receiving, 500 + EVENTS), timeout_s=60)
-        return highest - before
+        return before, highest
     finally:
         flows.set()
         sender.kill()

@@ -61,8 +61,9 @@ async def test_half_a_minute_asleep_and_a_minute_stalled(
 
     async def reading_nothing() -> None:
         async with two_stores(servers) as ends:
-            grown = await stalled(ends, "it reads nothing", tmp_path, STALL_S)
-            told = f"a receiver that read nothing for {STALL_S:.0f} s: its sender grew by {grown / 2**20:.0f} MiB"
+            sizes = await stalled(ends, "it reads nothing", tmp_path, STALL_S)
+            before, highest = (f"{size / 2**20:.0f} MiB" for size in sizes)
+            told = f"a receiver reads nothing for {STALL_S:.0f} s: its sender holds {highest} at most, {before} before"
             record_property("told", told)
 
     async with asyncio.TaskGroup() as together:
