@@ -263,7 +263,7 @@ def test_what_is_for_compose_gets_there_as_it_was_written(
         machine.ran.append(tuple(command))
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(engine.subprocess, "run", run)
+    monkeypatch.setattr("drills.engine.subprocess.run", run)
     assert engine.main(arguments) == 0
     meant = [argument for argument in arguments if argument != "--no-build"]
     assert machine.ran[-1] == ("docker", "compose", "--project-name", "ticketflow", "-f", "docker-compose.yml", *meant)
