@@ -96,7 +96,7 @@ class Entry:
 
     @property
     def meaning(self) -> object:
-        """Equal for two entries that say the same. Two webhooks may tell of one top-up, so evidence is not part of it."""
+        """Equal for two entries that say the same. Evidence is no part of it: two webhooks may tell of one top-up."""
         return self.key, self.currency, self.lines, self.order_id, self.event_id
 
     def on(self, account: Account) -> int:

@@ -23,7 +23,7 @@ from ticketflow.runtime.mariadb import execute, query
 
 Conn = Any  # aiomysql has no types
 
-PARTS = 16  # of a shared account: as many captures of one event may commit at the same time as billing has connections
+PARTS = 16  # of a shared account; a web process has 16 connections, and a few captures that do wait do no harm
 
 _DUPLICATE = 1062
 _CHECK_FAILED = 4025
@@ -37,6 +37,8 @@ async def record(conn: Conn, entries: Sequence[Entry]) -> int:
     After any of them the transaction must be rolled back, but for one: a single freeze that raises InsufficientCredits
     has changed nothing.
     """
+    if len({one.key for one in entries}) != len(entries):
+        raise LedgerConflict("one cause makes one entry")
     fresh = [one for one in entries if not await _written(conn, one)]
     for account, currency, part, change_minor in _changes(fresh):
         if not await _change(conn, account, currency, part, change_minor):
@@ -68,7 +70,10 @@ def _changes(entries: Sequence[Entry]) -> list[tuple[Account, str, int, int]]:
 async def _change(conn: Conn, account: Account, currency: str, part: int, change_minor: int) -> bool:
     """False when a buyer's account would fall below nothing; the row is then as it was."""
     row = (str(account), currency, part)
-    change = "UPDATE ledger_balances SET balance_minor = balance_minor + %s WHERE account = %s AND currency = %s AND part = %s"
+    change = """
+        UPDATE ledger_balances SET balance_minor = balance_minor + %s
+        WHERE account = %s AND currency = %s AND part = %s
+        """
     try:
         if await execute(conn, change, (change_minor, *row)) == 0:
             # A row that is just being made by somebody else is waited for, under a lock that will not become another.

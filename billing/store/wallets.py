@@ -139,7 +139,7 @@ async def statement(
 
 
 async def _standing(conn: Conn, buyer_id: str, currency: str, entry_id: int) -> tuple[int, int]:
-    """What stood on wallet and frozen account after an entry: from the index alone, a row for each of their postings."""
+    """What stood on wallet and frozen account after an entry: the sum of all their postings up to there."""
     rows = await query(
         conn,
         """

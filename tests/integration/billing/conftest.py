@@ -7,6 +7,7 @@ import pytest
 
 from billing import service
 from billing.settings import DatabaseSettings
+from tests.integration.billing.books import Books
 from tests.integration.billing.world import World
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.databases import Database
@@ -47,4 +48,11 @@ async def billing_database(mariadb_database: Database) -> DatabaseSettings:
 @pytest.fixture
 async def world(billing_database: DatabaseSettings, provider_ready: ProviderProcess) -> AsyncIterator[World]:
     async with World.opened(billing_database, provider_ready.url, PROVIDER_KEY) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def books(billing_database: DatabaseSettings) -> AsyncIterator[Books]:
+    """The ledger alone: no provider, no events."""
+    async with Books.opened(billing_database) as opened:
         yield opened
