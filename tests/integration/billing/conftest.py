@@ -1,6 +1,5 @@
 """Billing on a real MariaDB, with a real payment provider beside it; reservation is played by the test."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -33,16 +32,22 @@ async def provider_ready(provider_process: ProviderProcess) -> ProviderProcess:
 
 
 @pytest.fixture
-async def billing_database(mariadb_database: Database) -> DatabaseSettings:
-    """A fresh database with billing's schema."""
+def billing_schema(mariadb_database: Database) -> DatabaseSettings:
+    """A fresh database with billing's schema, for a test that runs its own loop."""
     settings = DatabaseSettings(
         database_hosts=(Address.parse(mariadb_database.address),),
         database_name=mariadb_database.name,
         database_user=mariadb_database.user,
         database_password=Secret(mariadb_database.password),
     )
-    await asyncio.to_thread(service.run_migrations, settings)
+    service.run_migrations(settings)
     return settings
+
+
+@pytest.fixture
+async def billing_database(billing_schema: DatabaseSettings) -> DatabaseSettings:
+    """A fresh database with billing's schema."""
+    return billing_schema
 
 
 @pytest.fixture
