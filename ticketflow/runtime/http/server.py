@@ -169,7 +169,7 @@ class HttpServer:
         request = acceptor.request(parameters, query, raw.headers, raw_path, content, correlation_id)
         reply = await route.handler(request)
         if isinstance(reply.body, AsyncGenerator):
-            return await StreamedResponse.begun(reply, head=raw.method == "HEAD")
+            return await StreamedResponse.begun(reply, reply.body, head=raw.method == "HEAD")
         return _response(reply)
 
     async def _read(self, raw: web.BaseRequest) -> bytes:

@@ -1,8 +1,9 @@
 """An answer that is made while it is sent: one chunk in memory at a time, whatever its length.
 
 The first chunk is made before the headers are sent: what goes wrong until then is answered as a problem, like any other
-request. What goes wrong later cuts the connection, so that HTTP's own framing tells the client that something is missing:
-a cut answer never looks like a whole one. The request's time-out is for the first chunk; then each chunk has its own.
+request. What goes wrong later cuts the connection, so that HTTP's own framing tells the client that something is
+missing: a cut answer never looks like a whole one. The request's time-out is for the first chunk; each of the others
+has its own.
 """
 
 import asyncio
@@ -22,16 +23,15 @@ log = get_logger("http")
 class StreamedResponse(web.StreamResponse):
     """Made by ``begun``; whoever has one must ``send`` it, which ends the generator."""
 
-    def __init__(self, reply: Reply, first: bytes | None) -> None:
+    def __init__(self, reply: Reply, chunks: AsyncGenerator[bytes, None], first: bytes | None) -> None:
         super().__init__(status=reply.status, headers=dict(reply.headers))
-        self._chunks: AsyncGenerator[bytes, None] = reply.body
+        self._chunks = chunks
         self._first = first
 
     @classmethod
-    async def begun(cls, reply: Reply, *, head: bool) -> "StreamedResponse":
+    async def begun(cls, reply: Reply, chunks: AsyncGenerator[bytes, None], *, head: bool) -> "StreamedResponse":
         """``head``: only the headers are wanted, and nothing is made. Raises whatever the generator does."""
-        first = None if head else await anext(reply.body, None)
-        return cls(reply, first)
+        return cls(reply, chunks, None if head else await anext(chunks, None))
 
     async def send(self, request: web.BaseRequest) -> None:
         """Raises nothing but cancellation."""
