@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.csv_text import csv_bytes
+from billing.csv_text import Cell, csv_bytes
 
 
 def test_lines_are_those_of_rfc_4180() -> None:
     at = datetime(2026, 11, 21, 8, 5, 0, 7)  # noqa: DTZ001  as the columns are
-    rows = [("name", "amount_minor"), ('The "Ring", part 1', -250), ("two\r\nlines; ü", None), (at, 0)]
+    rows: list[tuple[Cell, Cell]] = [
+        ("name", "amount_minor"),
+        ('The "Ring", part 1', -250),
+        ("two\r\nlines; ü", None),
+        (at, 0),
+    ]
     assert csv_bytes(rows).decode() == (
         '"name","amount_minor"\r\n'
         '"The ""Ring"", part 1",-250\r\n'

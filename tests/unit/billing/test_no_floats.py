@@ -55,9 +55,9 @@ def about_money(node: ast.AST) -> bool:
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
     """The smallest statements, and the arguments of functions."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and not any(isinstance(child, ast.stmt) for child in ast.iter_child_nodes(node)):
-            yield node
-        elif isinstance(node, ast.arg):
+        if (
+            isinstance(node, ast.stmt) and not any(isinstance(child, ast.stmt) for child in ast.iter_child_nodes(node))
+        ) or isinstance(node, ast.arg):
             yield node
 
 
