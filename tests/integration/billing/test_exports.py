@@ -177,10 +177,10 @@ def fill(server: MariaDBServer, settings: DatabaseSettings, event_id: str, count
     batch = new_id()[-17:]
     with server.connect() as admin, admin.cursor() as cursor:
         cursor.execute(f"USE `{settings.database_name}`")
-        cursor.execute("SET SESSION sort_buffer_size = 1048576")
         cursor.execute(
-            "INSERT INTO orders (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at, expires_at,"
-            " correlation_id) SELECT CONCAT(%s, LPAD(seq, 18, '0')), %s, 'Evening', CONCAT('buyer-', seq), 5000, 'EUR',"
+            "INSERT INTO orders (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at,"
+            " expires_at, correlation_id) SELECT CONCAT(%s, LPAD(seq, 18, '0')), %s, 'Evening',"
+            " CONCAT('buyer-', seq), 5000, 'EUR',"
             " UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'c' FROM seq_1_to_1000000 LIMIT %s",
             (batch, event_id, count),
         )
