@@ -86,7 +86,7 @@ async def ledger(conn: Conn, event_id: str | None, after: str | int | None) -> P
                e.currency, e.evidence, e.note
         FROM (SELECT * FROM ledger_entries WHERE {of_event} entry_id > %(after)s
               ORDER BY entry_id LIMIT {PAGE}) e
-        JOIN ledger_postings p USING (entry_id) ORDER BY e.entry_id, p.line
+        STRAIGHT_JOIN ledger_postings p USING (entry_id) ORDER BY e.entry_id, p.line
         """,  # noqa: S608  constants only
         {"event_id": event_id, "after": after or 0},
     )

@@ -1,9 +1,12 @@
 """Each kind of fault is planted behind the ledger's back, and found with its figures; a sound ledger has none."""
 
+import asyncio
+
 import pytest
 
 from audit import ledger as audited
 from audit.ledger import CHECKS, EventTotal, LedgerFault, Total
+from audit.ledger_repair import rebuild_balance
 from billing import ledger_causes as causes
 from tests.integration.billing.books import STRIPE, Books, a_purchase
 from ticketflow.events import new_id
@@ -120,6 +123,31 @@ async def test_totals_by_account_and_by_event(books: Books) -> None:
             (EVENT, "EUR"): EventTotal(EVENT, "EUR", 4, 3700, 200, 33, 0),
             (OTHER, "EUR"): EventTotal(OTHER, "EUR", 1, 0, 0, 0, 500),
         }
+
+
+async def test_a_balance_is_rebuilt_from_its_postings_while_purchases_go_on(books: Books) -> None:
+    await a_sound_day(books)
+    for statement in (
+        "UPDATE ledger_balances SET balance_minor = balance_minor - 7 WHERE account = 'wallet:anna'",
+        "DELETE FROM ledger_balances WHERE account = 'clearing:stripe'",
+        "INSERT INTO ledger_balances VALUES ('fees:nobody', 'EUR', 3, 9)",
+    ):
+        await books.do(lambda conn, statement=statement: execute(conn, statement))  # type: ignore[misc]
+    broken = {fault.subject: fault.difference_minor for fault in await books.faults()}
+    assert broken.keys() == {"wallet:anna", "clearing:stripe", "fees:nobody"}
+
+    async def rebuild(account: str) -> int:
+        return await books.do(lambda conn: rebuild_balance(conn, account, "EUR"))
+
+    async def buy() -> None:
+        for _ in range(5):
+            await books.top_up("anna", 100)
+
+    mended = await asyncio.gather(*(rebuild(account) for account in broken for _ in range(3)), buy(), buy())
+    added = [mended[first : first + 3] for first in (0, 3, 6)]
+    assert [sorted(thrice, key=abs) for thrice in added] == [[0, 0, -broken[account]] for account in broken]  # type: ignore[arg-type]
+    assert await books.faults() == []
+    assert await books.has("anna") == (1500 + 1000, 500)
 
 
 def test_every_kind_of_fault_is_planted_here() -> None:

@@ -20,6 +20,7 @@ from billing.ledger_causes import (
     topup,
     unfreeze,
 )
+from billing.store.ledger import PARTS, part_of
 from ticketflow.events.currencies import EXPONENTS, UnknownCurrency, exponent_of, text_of
 
 ORDER = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -189,3 +190,9 @@ def test_a_buyers_own_accounts_come_first_in_the_order_of_locking() -> None:
         Kind.WALLET,
         Kind.FROZEN,
     }
+
+
+def test_what_all_buyers_share_is_spread_over_its_rows_and_a_buyers_own_is_not() -> None:
+    ids = [f"payment-{number}" for number in range(300)]
+    assert {part_of(sales(EVENT), cause_id) for cause_id in ids} == set(range(PARTS))
+    assert {part_of(account, cause_id) for account in (wallet("anna"), frozen("anna")) for cause_id in ids} == {0}
