@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 from ticketflow.events import new_id
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.http import Request
-from ticketflow.runtime.mariadb import MariaDBPool
+from ticketflow.runtime.mariadb import MariaDBPool, query
 
 ADMIN = {"Authorization": "Bearer admin-key"}
 MANY = 150_000  # orders, payments and entries each; the ledger has two lines for each
@@ -129,6 +129,32 @@ async def test_pages_leave_nothing_out_and_double_nothing(
             rows = await office.rows(f"{event_id}/{path}.csv")
             assert len({row[ids] for row in rows}) == count
             assert len(rows) == (2 * count if path == "ledger" else count)
+
+
+async def test_a_late_page_costs_no_more_than_the_first(
+    books: Books, mariadb_server: RunningServer[MariaDBServer], billing_database: DatabaseSettings
+) -> None:
+    """In rows that the store looks at, whatever it knows of the tables."""
+    event_id, other = new_id(), new_id()
+    for one in (event_id, other, event_id):
+        fill(mariadb_server.server, billing_database, one, 10 * exports.PAGE)
+    count = "SELECT SUM(variable_value) AS looked_at FROM information_schema.session_status WHERE variable_name IN"
+    names = "('handler_read_key', 'handler_read_next', 'handler_icp_attempts')"
+    for analyzed in (False, True):
+        if analyzed:
+            with mariadb_server.server.connect() as admin, admin.cursor() as cursor:
+                cursor.execute(f"USE `{billing_database.database_name}`")
+                cursor.execute("ANALYZE TABLE orders, payments, ledger_entries, ledger_postings")
+        async with books.pool.acquire(timeout_s=100) as conn:
+            for read in (exports.orders, exports.payments, exports.ledger):
+                after, pages, most = None, 0, 0
+                while pages == 0 or after is not None:
+                    (before,) = await query(conn, f"{count} {names}")
+                    after = (await read(conn, event_id, after)).last
+                    (now,) = await query(conn, f"{count} {names}")
+                    most, pages = max(most, int(now["looked_at"] - before["looked_at"])), pages + 1
+                assert pages == 20 + 1
+                assert most < 8 * exports.PAGE, read.__name__
 
 
 async def test_memory_does_not_grow_with_the_rows(
