@@ -1,8 +1,10 @@
 """Fixtures for every test, each in the module of tests/support that it belongs to; and who runs what in parallel."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -14,6 +16,13 @@ settings.register_profile("machine-independent", deadline=None, suppress_health_
 settings.load_profile("machine-independent")
 
 RING_TESTS = ("tests/integration/ring/", "tests/integration/stack/test_stack.py")
+
+
+@pytest.fixture(autouse=True)
+def logs_stay_as_they_are() -> Iterator[None]:
+    """A program's own logging is for its own process: where a test sets it up in ours, later tests see no line."""
+    yield
+    assert not structlog.get_config()["cache_logger_on_first_use"], "run it in a process of its own"
 
 
 class RingInOneWorker(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from audit.__main__ import main as audit
 from stack.servers.postgres import PostgresServer
 from tests.contract.delivering import Delivery, delivery
 from tests.contract.receiving import STREAM
 from tests.contract.sending import stage
 from tests.contract.stores import Store, connected, events
 from tests.support.backups import back_up_mariadb, back_up_postgres, restore_mariadb, restore_postgres
+from tests.support.commands import module
 from tests.support.proxies import Proxy
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
@@ -186,24 +185,22 @@ async def test_both_restored_one_after_the_other_and_twice(ends: Ends, restore: 
         await nothing_lost_or_doubled(both)
 
 
-async def test_the_audit_shows_it_until_it_is_resolved(
-    ends: Ends, restore: Restore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_audit_shows_it_until_it_is_resolved(ends: Ends, restore: Restore, tmp_path: Path) -> None:
     postgres, mariadb = sorted(
         (store.database for store in ends), key=lambda database: database.port not in _ports(ends)
     )
-    for name in [name for name in os.environ if name.startswith("AUDIT_")]:
-        monkeypatch.delenv(name)
-    for name in ("RESERVATION", "PORTAL"):
-        monkeypatch.setenv(f"AUDIT_{name}_DSN", postgres.dsn)
-    monkeypatch.setenv("AUDIT_BILLING_HOSTS", mariadb.address)
-    monkeypatch.setenv("AUDIT_BILLING_NAME", mariadb.name)
-    monkeypatch.setenv("AUDIT_BILLING_USER", mariadb.user)
-    monkeypatch.setenv("AUDIT_BILLING_PASSWORD", mariadb.password)
+    environment = {
+        "AUDIT_RESERVATION_DSN": postgres.dsn,
+        "AUDIT_PORTAL_DSN": postgres.dsn,
+        "AUDIT_BILLING_HOSTS": mariadb.address,
+        "AUDIT_BILLING_NAME": mariadb.name,
+        "AUDIT_BILLING_USER": mariadb.user,
+        "AUDIT_BILLING_PASSWORD": mariadb.password,
+    }
 
     async def said(*arguments: str) -> tuple[int, str]:
-        code = await asyncio.to_thread(audit, list(arguments))
-        return code, capsys.readouterr().out
+        answer = await module("audit", environment, *arguments)
+        return answer.code, answer.out
 
     async with delivery(ends) as both:
         await stage(both.sending, *events("a", 10))
@@ -214,14 +211,12 @@ async def test_the_audit_shows_it_until_it_is_resolved(
         await wait_until(lambda: settled(both), HEALED_S)
         await both.stop_sender()
         await restore(both.sending, copy)
-        capsys.readouterr()
         code, text = await said()
         assert code == 1
         assert "parted" in text  # nobody has said HELLO yet
         both.start_sender()
         await wait_until(lambda: has_forked(both), HEALED_S)
         await wait_until(lambda: settled(both), HEALED_S)
-        capsys.readouterr()
         code, text = await said()
         assert code == 1
         assert f"fork {STREAM} (out)" in text
