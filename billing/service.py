@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from billing.api import Api
 from billing.changes import Changes
+from billing.exports import Exports
 from billing.handlers import handlers
 from billing.payments import Payments
 from billing.provider_sandbox import SandboxProvider
@@ -62,7 +63,7 @@ async def web(service: Service, settings: WebSettings) -> None:
     payments = Payments(pool, Changes(outbox), provider, outbox)
     api = Api(pool, payments, settings.hold_token_keys)
     server = HttpServer(
-        api.routes(),
+        [*api.routes(), *Exports(pool).routes()],
         title="TicketFlow billing",
         version=VERSION,
         host=settings.http_host,

@@ -1,12 +1,12 @@
 """Billing on a real MariaDB, with a real payment provider beside it; reservation is played by the test."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from billing import service
 from billing.settings import DatabaseSettings
+from tests.integration.billing.books import Books
 from tests.integration.billing.world import World
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.databases import Database
@@ -32,19 +32,32 @@ async def provider_ready(provider_process: ProviderProcess) -> ProviderProcess:
 
 
 @pytest.fixture
-async def billing_database(mariadb_database: Database) -> DatabaseSettings:
-    """A fresh database with billing's schema."""
+def billing_schema(mariadb_database: Database) -> DatabaseSettings:
+    """A fresh database with billing's schema, for a test that runs its own loop."""
     settings = DatabaseSettings(
         database_hosts=(Address.parse(mariadb_database.address),),
         database_name=mariadb_database.name,
         database_user=mariadb_database.user,
         database_password=Secret(mariadb_database.password),
     )
-    await asyncio.to_thread(service.run_migrations, settings)
+    service.run_migrations(settings)
     return settings
+
+
+@pytest.fixture
+async def billing_database(billing_schema: DatabaseSettings) -> DatabaseSettings:
+    """A fresh database with billing's schema."""
+    return billing_schema
 
 
 @pytest.fixture
 async def world(billing_database: DatabaseSettings, provider_ready: ProviderProcess) -> AsyncIterator[World]:
     async with World.opened(billing_database, provider_ready.url, PROVIDER_KEY) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def books(billing_database: DatabaseSettings) -> AsyncIterator[Books]:
+    """The ledger alone: no provider, no events."""
+    async with Books.opened(billing_database) as opened:
         yield opened

@@ -38,6 +38,11 @@ class BillingProcess:
             "BILLING_HOLD_TOKEN_KEYS": TOKEN_KEY,
         }
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         self._spawn()
         await wait_until(lambda: self._ready(), timeout_s=30)

@@ -152,6 +152,7 @@ async def client(front: Front) -> AsyncIterator[aiohttp.ClientSession]:
     ("path", "by"),
     [
         ("/api/v1/orders/1/payments", "BILLING"),
+        ("/api/v1/admin/exports/ledger.csv", "BILLING"),
         ("/api/v1/sales", "PORTAL"),
         ("/api/v1/sales/1", "PORTAL"),
     ],

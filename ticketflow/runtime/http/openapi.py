@@ -111,6 +111,8 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _success(route: Route) -> dict[str, Any]:
+    if route.media is not None:
+        return {"description": route.summary, "content": {route.media: {"schema": {"type": "string"}}}}
     if route.response is None:
         return {"description": route.summary}
     return {"description": route.summary, "content": {JSON_TYPE: {"schema": _schema(route.response)}}}

@@ -1,6 +1,6 @@
 """What an endpoint is: route, request, reply. No web library here."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -27,12 +27,16 @@ class Request:
 
 
 class Reply:
-    """``body``: anything msgspec encodes as JSON; bytes are sent as they are; None sends no body."""
+    """``body``: anything msgspec encodes as JSON; bytes are sent as they are; None sends no body; an async generator of
+    bytes is sent chunk by chunk as the client takes them (see streaming.py)."""
 
     __slots__ = ("body", "headers", "status")
 
     def __init__(
-        self, status: int, body: msgspec.Struct | bytes | Any | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        body: msgspec.Struct | bytes | AsyncGenerator[bytes, None] | Any | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status = status
         self.body = body
@@ -48,6 +52,7 @@ class Route:
 
     ``problems`` names the codes that this handler answers with, for the OpenAPI document; those that every route has
     (timed_out, internal, ...) need not be named. ``idempotency_key``: the header Idempotency-Key is required.
+    ``media``: the type of an answer that is not JSON, such as text/csv.
     """
 
     method: str
@@ -58,6 +63,7 @@ class Route:
     query: type[Any] | None = None
     response: type[Any] | None = None
     status: int = 200
+    media: str | None = None
     problems: tuple[str, ...] = ()
     admin: bool = False
     idempotency_key: bool = False

@@ -6,7 +6,7 @@ cancels nothing. The request time-out cancels the handler, which a COMMIT under 
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -28,6 +28,7 @@ from ticketflow.runtime.http.connection import ConnectionFactory
 from ticketflow.runtime.http.openapi import document
 from ticketflow.runtime.http.route import Reply, Request, Route
 from ticketflow.runtime.http.router import Router
+from ticketflow.runtime.http.streaming import StreamedResponse
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.problem import Problem
 
@@ -135,6 +136,7 @@ class HttpServer:
         route = routes.get("GET" if raw.method == "HEAD" else raw.method)
         with bind_correlation(correlation_id, traceparent):
             try:
+                response: web.StreamResponse
                 if route is None:
                     response = _no_route(raw.method, routes, correlation_id)
                 else:
@@ -142,7 +144,9 @@ class HttpServer:
                         response = await self._handle(raw, route, parameters, raw_path, correlation_id)
             except Exception as error:
                 response = _failed(problem_for(error), correlation_id)
-        response.headers["X-Correlation-Id"] = correlation_id
+            response.headers["X-Correlation-Id"] = correlation_id
+            if isinstance(response, StreamedResponse):
+                await response.send(raw)
         self._count(route, raw.method, response.status, time.perf_counter() - started)
         return response
 
@@ -157,13 +161,16 @@ class HttpServer:
 
     async def _handle(
         self, raw: web.BaseRequest, route: Route, parameters: Mapping[str, str], raw_path: str, correlation_id: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         acceptor = self._acceptors[id(route)]
         acceptor.before_body(parameters, raw.headers)
         content = await self._read(raw) if route.body is not None else b""
         query = parse_qsl(raw.rel_url.raw_query_string, keep_blank_values=True) if route.query is not None else ()
         request = acceptor.request(parameters, query, raw.headers, raw_path, content, correlation_id)
-        return _response(await route.handler(request))
+        reply = await route.handler(request)
+        if isinstance(reply.body, AsyncGenerator):
+            return await StreamedResponse.begun(reply, reply.body, head=raw.method == "HEAD")
+        return _response(reply)
 
     async def _read(self, raw: web.BaseRequest) -> bytes:
         too_large = Problem(413, "body_too_large", f"a body has {self._body_bytes_max} bytes at most")
