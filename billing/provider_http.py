@@ -1,0 +1,89 @@
+"""One HTTP call to a payment provider, and what its failure means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from billing.provider import ProviderError, ProviderIndefinite, ProviderUnavailable
+
+TIMEOUT_S = 5.0  # of one call, from the wait for a connection to the last byte
+CONNECT_TIMEOUT_S = 2.0
+CONNECTIONS_MAX = 32
+KEEPALIVE_S = 15.0  # well below the 75 s of servers: a connection closed under a request makes its outcome indefinite
+ANSWER_BYTES_MAX = 4_194_304
+
+# Raised before a byte of the request is sent. ConnectionTimeoutError covers the wait for a free connection as well.
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """``headers``: names in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class ProviderHttp:
+    """Between ``open`` and ``close`` it keeps connections open from one call to the next."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> None:
+        self._url = url.rstrip("/")
+        self._headers = dict(headers)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Connects to nothing yet."""
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S),
+            timeout=self._timeout,
+            headers=self._headers,
+        )
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> HttpAnswer:
+        """Whatever the provider answers. Raises ProviderUnavailable (not sent), ProviderIndefinite (no answer)."""
+        assert self._http is not None, "used before open()"
+        try:
+            async with self._http.request(
+                method, self._url + path, headers=headers, allow_redirects=False, **options
+            ) as response:
+                body = await response.content.read(ANSWER_BYTES_MAX + 1)
+                while len(body) <= ANSWER_BYTES_MAX and (more := await response.content.read(ANSWER_BYTES_MAX)):
+                    body += more
+        except _NOT_SENT as error:
+            raise ProviderUnavailable(f"cannot reach the provider: {error}") from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ProviderIndefinite(f"{method} {path}: {error or 'no answer in time'}") from error
+        if len(body) > ANSWER_BYTES_MAX:
+            raise ProviderIndefinite(f"{method} {path}: the answer has more than {ANSWER_BYTES_MAX} bytes")
+        return HttpAnswer(response.status, response.headers, body)
+
+
+def decode(body: bytes, shape: type[T]) -> T:
+    """Raises ProviderIndefinite: an answer that cannot be read says nothing about what was done."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProviderIndefinite(f"the provider's answer has another shape: {error}") from error
+
+
+def reading(error: ProviderError) -> ProviderUnavailable:
+    """Reading has no effect, so its failure is always definite."""
+    return ProviderUnavailable(str(error))
