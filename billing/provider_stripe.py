@@ -125,7 +125,7 @@ class StripeProvider:
             "cancel_url": self._return_url,
             "expires_at": str(begun_s(reference, int(self._clock())) + min(max(expires_s, shortest), longest)),
         }
-        made = decode(_done(await self._post("/v1/checkout/sessions", f"{reference}:begin", form)), Session)
+        made = decode(_done(await self._insist("/v1/checkout/sessions", f"{reference}:begin", form)), Session)
         return Redirect(made.url, made.expires_at * 1_000_000, captures_at_once=False)
 
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
@@ -206,7 +206,7 @@ class StripeProvider:
         """The customer of this one payment. Nothing can be charged by this, so its failure is definite."""
         form = {"description": f"payment {reference}", "metadata[reference]": reference}
         try:
-            answer = await self._post("/v1/customers", f"{reference}:customer", form)
+            answer = await self._insist("/v1/customers", f"{reference}:customer", form)
             return decode(_done(answer), Named).id
         except ProviderIndefinite as error:
             raise reading(error) from error
@@ -233,11 +233,15 @@ class StripeProvider:
         return any(one.metadata.get("key") == key and one.status not in ("failed", "canceled") for one in refunds)
 
     async def _act(self, path: str, key: str, form: Mapping[str, str]) -> Authorization:
+        return _known(decode(_done(await self._insist(path, key, form)), Intent))
+
+    async def _insist(self, path: str, key: str, form: Mapping[str, str]) -> HttpAnswer:
+        """For what may be asked for under several keys, always in the same order."""
         for nth in range(KEYS_MAX):
             answer = await self._post(path, _nth(key, nth), form)
             if not _burnt(answer):
                 break
-        return _known(decode(_done(answer), Intent))
+        return answer
 
     async def _post(self, path: str, key: str, form: Mapping[str, str]) -> HttpAnswer:
         return await self._http.call("POST", path, headers={"Idempotency-Key": key}, data=form)
