@@ -24,6 +24,7 @@ CARD_FAULTS: Mapping[str, Fault] = {
 STATUS: Mapping[FaultKind, int] = {
     "error": 500,
     "error_kept": 500,
+    "error_kept_after": 500,
     "error_after": 500,
     "rate_limit": 429,
     "conflict": 409,
@@ -88,11 +89,14 @@ class Desk:
             if fault is not None and fault.kind == "error_kept":
                 return wire.failure(STATUS["error_kept"])
             try:
-                return change()
+                answer = change()
             except Refused as refused:
                 if not wire.keeps_errors:
                     raise
                 return wire.refusal(refused)
+            if fault is not None and fault.kind == "error_kept_after":
+                return wire.failure(STATUS["error_kept_after"])
+            return answer
 
         reply = await self._suffering(wire, fault, lambda: self.accounts.once(full_key, fingerprint, kept))
         self.changed()

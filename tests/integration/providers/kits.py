@@ -88,6 +88,10 @@ class Kit:
         async with self.bank.post("/v1/faults", json=wanted) as response:
             assert response.status == 201, await response.text()
 
+    async def clear(self) -> None:
+        async with self.bank.delete("/v1/faults") as response:
+            assert response.status == 204
+
     async def books(self, reference: str) -> list[dict[str, Any]]:
         """What the provider's books have under a reference; no fault strikes here."""
         found: list[dict[str, Any]] = []
@@ -120,8 +124,8 @@ async def opened(name: str, process: ProviderProcess) -> AsyncIterator[Kit]:
     await provider.open()
     try:
         async with process.client(timeout_s=30) as bank:
-            async with bank.delete("/v1/faults") as response:
-                assert response.status == 204
-            yield Kit(name, process, provider, bank)
+            kit = Kit(name, process, provider, bank)
+            await kit.clear()
+            yield kit
     finally:
         await provider.close()
