@@ -191,7 +191,7 @@ class MercadoPagoProvider:
         return best_first(made)
 
     async def read(self, authorization_id: str) -> Authorization | None:
-        if not authorization_id.isdigit():
+        if not _is_id(authorization_id):
             return None
         try:
             answer = await self._http.call("GET", _path(authorization_id))
@@ -215,7 +215,7 @@ class MercadoPagoProvider:
         manifest = f"id:{data_id};" + (f"request-id:{request_id};" if request_id else "") + f"ts:{digits};"
         check(self._secrets, manifest.encode("utf-8", "replace"), digests)
         check_time(digits, now_s)
-        if said.type != "payment" or not data_id.isdigit():
+        if said.type != "payment" or not _is_id(data_id):
             raise NotUnderstood(f"{said.type or 'nothing'} is no payment")
         return WebhookEvent(f"{data_id}:{request_id or digits}", said.action or said.type, None, data_id)
 
@@ -234,9 +234,13 @@ class MercadoPagoProvider:
             raise Refused("currency_not_supported")
 
 
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _path(authorization_id: str, action: str = "") -> str:
     """Raises Refused for what is no id of Mercado Pago's."""
-    if not authorization_id.isdigit():
+    if not _is_id(authorization_id):
         raise Refused("not_found")
     return f"/v1/payments/{authorization_id}{action}"
 

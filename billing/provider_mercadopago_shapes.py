@@ -120,8 +120,6 @@ def accepted(answer: HttpAnswer) -> bytes:
     """The body of a success; raises what any other answer means."""
     if answer.good:
         return answer.body
-    if answer.status == 404:
-        raise Refused("not_found")
     if answer.status in (401, 403, 429):  # before anything is done
         raise ProviderUnavailable(f"the provider answers {answer.status}")
     if answer.status in (408, 409, 423):  # it was asked for the same at this moment, or gave up waiting

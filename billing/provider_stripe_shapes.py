@@ -175,8 +175,8 @@ def accepted(answer: HttpAnswer) -> bytes:
     """The body of a success; raises what any other answer means."""
     if answer.good:
         return answer.body
-    if answer.status == 409:  # the same key is being served at this moment
-        raise ProviderIndefinite("the provider answers 409: the first request of this key is under way")
+    if answer.status in (408, 409, 424):  # the same key is being served now, or somebody behind Stripe failed
+        raise ProviderIndefinite(f"the provider answers {answer.status}")
     if answer.status in (401, 403, 429):  # before anything is executed
         raise ProviderUnavailable(f"the provider answers {answer.status}")
     if 400 <= answer.status < 500:
