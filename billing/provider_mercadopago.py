@@ -11,16 +11,12 @@ of its own.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-import msgspec
-
+from billing import provider_mercadopago_bodies as bodies
 from billing.provider import (
     REDIRECT_EXPIRY_S,
     Authorization,
-    BadSignature,
     Declined,
-    NotUnderstood,
     ProviderIndefinite,
     ProviderUnavailable,
     Redirect,
@@ -31,21 +27,16 @@ from billing.provider import (
 )
 from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading
 from billing.provider_mercadopago_shapes import (
-    Notification,
     Payment,
     Preference,
     Refund,
     Search,
     accepted,
     authorization,
-    json_of,
-    moment,
 )
-from billing.provider_signatures import check, check_time, elements, header
-from ticketflow.currencies import to_decimal
+from billing.provider_mercadopago_webhook import is_payment_id, verified
 
 FOUND_MAX = 50  # payments under one reference: each is a buyer's try
-REQUEST_ID_CHARS_MAX = 128
 
 
 class MercadoPagoProvider:
@@ -85,19 +76,7 @@ class MercadoPagoProvider:
     async def authorize(self, *, reference: str, amount_minor: int, currency: str, card_token: str) -> Authorization:
         """``card_token``: ``visa:TOKEN``, as the card's form gives the two."""
         self._check(currency)
-        method, _, token = card_token.rpartition(":")
-        wanted = {
-            "transaction_amount": to_decimal(amount_minor, currency),
-            "token": token,
-            "payment_method_id": method or None,
-            "payer": {"email": self._payer_email},
-            "installments": 1,
-            "capture": False,
-            "binary_mode": True,  # yes or no, at once
-            "external_reference": reference,
-            "description": "Tickets",
-            "notification_url": self._notify_url,
-        }
+        wanted = bodies.payment(reference, amount_minor, currency, card_token, self._payer_email, self._notify_url)
         payment = decode(accepted(await self._send("POST", "/v1/payments", reference, wanted)), Payment)
         made = _known(payment)
         if made.state == "declined":
@@ -109,38 +88,18 @@ class MercadoPagoProvider:
     ) -> Redirect:
         self._check(currency)
         from_s = begun_s(reference, int(self._clock()))
-        item = {
-            "id": reference,
-            "title": "Tickets",
-            "quantity": 1,
-            "currency_id": currency,
-            "unit_price": to_decimal(amount_minor, currency),
-        }
-        back = dict.fromkeys(("success", "pending", "failure"), self._return_url)
-        wanted = {
-            "items": [item],
-            "external_reference": reference,
-            "expires": True,
-            "expiration_date_from": moment(from_s),
-            "expiration_date_to": moment(from_s + expires_s),
-            "binary_mode": True,
-            # What is paid days later at a counter: no seat waits for that.
-            "payment_methods": {"excluded_payment_types": [{"id": "ticket"}, {"id": "atm"}], "installments": 1},
-            "back_urls": back if self._return_url else None,
-            "auto_return": "approved" if self._return_url else None,
-            "notification_url": self._notify_url,
-        }
+        valid_s = (from_s, from_s + expires_s)
+        wanted = bodies.preference(reference, amount_minor, currency, valid_s, self._return_url, self._notify_url)
         answer = await self._send("POST", "/checkout/preferences", f"{reference}:begin", wanted)
         made = decode(accepted(answer), Preference)
-        return Redirect(made.init_point, (from_s + expires_s) * 1_000_000, captures_at_once=True)
+        return Redirect(made.init_point, valid_s[1] * 1_000_000, captures_at_once=True)
 
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
-        amount = to_decimal(amount_minor, self._currency)
-        return await self._change(authorization_id, key, {"capture": True, "transaction_amount": amount})
+        return await self._change(authorization_id, key, bodies.capture(amount_minor, self._currency))
 
     async def void(self, authorization_id: str, *, key: str) -> Authorization:
         try:
-            return await self._change(authorization_id, key, {"status": "cancelled"})
+            return await self._change(authorization_id, key, bodies.CANCEL)
         except Refused:
             found = await self.read(authorization_id)
             if found is not None and found.state == "voided":
@@ -148,7 +107,7 @@ class MercadoPagoProvider:
             raise
 
     async def refund(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
-        wanted = {"amount": to_decimal(amount_minor, self._currency)}
+        wanted = bodies.refund(amount_minor, self._currency)
         made = decode(accepted(await self._send("POST", _path(authorization_id, "/refunds"), key, wanted)), Refund)
         if made.status in ("rejected", "cancelled"):
             raise Refused(f"refund_{made.status}")
@@ -191,7 +150,7 @@ class MercadoPagoProvider:
         return best_first(made)
 
     async def read(self, authorization_id: str) -> Authorization | None:
-        if not _is_id(authorization_id):
+        if not is_payment_id(authorization_id):
             return None
         try:
             answer = await self._http.call("GET", _path(authorization_id))
@@ -202,45 +161,24 @@ class MercadoPagoProvider:
             raise reading(error) from error
 
     def verify(self, headers: Mapping[str, str], body: bytes, now_s: int) -> WebhookEvent:
-        """Mercado Pago signs the payment's id, the request's id and the time; the rest of the body is anybody's word.
-        The event's id is therefore made of what is signed."""
-        digits, digests = elements(header(headers, "x-signature"), time="ts")
-        try:
-            said = msgspec.json.decode(body, type=Notification)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadSignature("malformed") from error  # without the id it cannot be told who has signed
-        data_id, request_id = str(said.data.id).lower(), header(headers, "x-request-id")
-        if request_id is not None and len(request_id) > REQUEST_ID_CHARS_MAX:
-            raise BadSignature("malformed")
-        manifest = f"id:{data_id};" + (f"request-id:{request_id};" if request_id else "") + f"ts:{digits};"
-        check(self._secrets, manifest.encode("utf-8", "replace"), digests)
-        check_time(digits, now_s)
-        if said.type != "payment" or not _is_id(data_id):
-            raise NotUnderstood(f"{said.type or 'nothing'} is no payment")
-        return WebhookEvent(f"{data_id}:{request_id or digits}", said.action or said.type, None, data_id)
+        return verified(self._secrets, headers, body, now_s)
 
-    async def _change(self, authorization_id: str, key: str, wanted: dict[str, Any]) -> Authorization:
+    async def _change(self, authorization_id: str, key: str, wanted: bodies.Body) -> Authorization:
         answer = await self._send("PUT", _path(authorization_id), key, wanted)
         return _known(decode(accepted(answer), Payment))
 
-    async def _send(self, method: str, path: str, key: str, wanted: dict[str, Any]) -> HttpAnswer:
-        """Without the members that are None."""
-        body = json_of({name: value for name, value in wanted.items() if value is not None})
+    async def _send(self, method: str, path: str, key: str, wanted: bodies.Body) -> HttpAnswer:
         headers = {"X-Idempotency-Key": key, "Content-Type": "application/json"}
-        return await self._http.call(method, path, headers=headers, data=body)
+        return await self._http.call(method, path, headers=headers, data=bodies.json_of(wanted))
 
     def _check(self, currency: str) -> None:
         if currency != self._currency:
             raise Refused("currency_not_supported")
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
 def _path(authorization_id: str, action: str = "") -> str:
     """Raises Refused for what is no id of Mercado Pago's."""
-    if not _is_id(authorization_id):
+    if not is_payment_id(authorization_id):
         raise Refused("not_found")
     return f"/v1/payments/{authorization_id}{action}"
 

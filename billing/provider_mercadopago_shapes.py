@@ -3,7 +3,6 @@
 Its amounts are decimal numbers: they are read and written as ``Decimal``, with the digits of the currency.
 """
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,8 +17,6 @@ from billing.provider import (
 )
 from billing.provider_http import HttpAnswer, decode
 from ticketflow.currencies import to_minor
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Payment(msgspec.Struct):
@@ -56,26 +53,6 @@ class Cause(msgspec.Struct):
 class ErrorAnswer(msgspec.Struct):
     error: str | None = None
     cause: list[Cause] | Any = None
-
-
-class About(msgspec.Struct):
-    id: str | int
-
-
-class Notification(msgspec.Struct):
-    data: About
-    type: str = ""
-    action: str = ""
-
-
-def json_of(body: dict[str, Any]) -> bytes:
-    """With amounts as JSON numbers."""
-    return _encode(body)
-
-
-def moment(at_s: int) -> str:
-    """As Mercado Pago writes times."""
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
 
 
 def authorization(payment: Payment) -> Authorization:

@@ -15,13 +15,11 @@ looked up by its own key, kept in its metadata, before it is asked for again.
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
+from billing import provider_stripe_forms as forms
 from billing.provider import (
     REDIRECT_EXPIRY_S,
     Authorization,
     Declined,
-    NotUnderstood,
     ProviderIndefinite,
     ProviderUnavailable,
     Redirect,
@@ -33,7 +31,6 @@ from billing.provider import (
 from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading
 from billing.provider_signatures import check_timestamped, header
 from billing.provider_stripe_shapes import (
-    Event,
     Intent,
     IntentList,
     Named,
@@ -42,15 +39,13 @@ from billing.provider_stripe_shapes import (
     Session,
     accepted,
     authorization,
-    stripe_amount,
 )
+from billing.provider_stripe_webhook import event_of
 
 VERSION = "2024-06-20"  # the shapes of this release; Stripe keeps serving a version that is asked for
 KEYS_KEPT_S = 72_000  # 20 h, of the 24 h that Stripe promises
 KEYS_MAX = 4  # keys tried for one action whose first ones had 5xx for an answer
-EXPAND = {"expand[]": "latest_charge"}
 REPLAYED = "Idempotent-Replayed"
-SESSION_EXPIRY_S = (2_100, 86_100)  # Checkout takes half an hour to a day from its own now; 5 minutes for our clocks
 
 
 class StripeProvider:
@@ -82,18 +77,8 @@ class StripeProvider:
         await self._http.close()
 
     async def authorize(self, *, reference: str, amount_minor: int, currency: str, card_token: str) -> Authorization:
-        form = {
-            "amount": str(stripe_amount(amount_minor, currency)),
-            "currency": currency.lower(),
-            "customer": await self._customer(reference),
-            "capture_method": "manual",
-            "confirm": "true",
-            "error_on_requires_action": "true",  # nobody is there to be asked by his bank: that is what Checkout is for
-            "payment_method_types[]": "card",
-            "metadata[reference]": reference,
-            **_card(card_token),
-            **EXPAND,
-        }
+        payer = await self._customer(reference)
+        form = forms.payment(reference, payer, amount_minor, currency, card_token)
         intent = decode(accepted(await self._post("/v1/payment_intents", reference, form)), Intent)
         try:
             made = authorization(intent)
@@ -108,35 +93,19 @@ class StripeProvider:
     ) -> Redirect:
         if self._return_url is None:
             raise Refused("no_return_url")
-        shortest, longest = SESSION_EXPIRY_S
-        form = {
-            "mode": "payment",
-            "client_reference_id": reference,
-            "customer": await self._customer(reference),
-            "metadata[reference]": reference,
-            "payment_intent_data[capture_method]": "manual",
-            "payment_intent_data[metadata][reference]": reference,
-            "payment_method_types[]": "card",
-            "line_items[0][quantity]": "1",
-            "line_items[0][price_data][currency]": currency.lower(),
-            "line_items[0][price_data][unit_amount]": str(stripe_amount(amount_minor, currency)),
-            "line_items[0][price_data][product_data][name]": "Tickets",
-            "success_url": self._return_url,
-            "cancel_url": self._return_url,
-            "expires_at": str(begun_s(reference, int(self._clock())) + min(max(expires_s, shortest), longest)),
-        }
+        payer, from_s = await self._customer(reference), begun_s(reference, int(self._clock()))
+        form = forms.session(reference, payer, amount_minor, currency, self._return_url, from_s, expires_s)
         made = decode(_done(await self._insist("/v1/checkout/sessions", f"{reference}:begin", form)), Session)
         return Redirect(made.url, made.expires_at * 1_000_000, captures_at_once=False)
 
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         known = await self._intent(authorization_id)
-        amount = stripe_amount(amount_minor, known.currency.upper())
-        form = {"amount_to_capture": str(amount), **EXPAND}
+        form = forms.capture(amount_minor, known.currency.upper())
         return await self._act(f"/v1/payment_intents/{authorization_id}/capture", key, form)
 
     async def void(self, authorization_id: str, *, key: str) -> Authorization:
         try:
-            return await self._act(f"/v1/payment_intents/{authorization_id}/cancel", key, EXPAND)
+            return await self._act(f"/v1/payment_intents/{authorization_id}/cancel", key, forms.EXPAND)
         except Refused:
             found = await self.read(authorization_id)
             if found is not None and found.state == "voided":
@@ -145,12 +114,7 @@ class StripeProvider:
 
     async def refund(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         known = await self._intent(authorization_id)
-        form = {
-            "payment_intent": authorization_id,
-            "amount": str(stripe_amount(amount_minor, known.currency.upper())),
-            "metadata[key]": key,
-            "expand[]": "payment_intent.latest_charge",
-        }
+        form = forms.refund(authorization_id, amount_minor, known.currency.upper(), key)
         for nth in range(KEYS_MAX):
             if nth and await self._refunded(authorization_id, key):
                 return _known(await self._intent(authorization_id))
@@ -169,11 +133,10 @@ class StripeProvider:
     async def fetch_all(self, reference: str) -> list[Authorization]:
         try:
             if self._keys_kept(reference):
-                where = {"customer": await self._customer(reference), "limit": "100", "expand[]": "data.latest_charge"}
-                intents = await self._list("/v1/payment_intents", where)
+                payer = await self._customer(reference)
+                intents = await self._list("/v1/payment_intents", forms.by_customer(payer))
             else:
-                query = {"query": f"metadata['reference']:'{_quoted(reference)}'", "limit": "100"}
-                listed = await self._list("/v1/payment_intents/search", query)
+                listed = await self._list("/v1/payment_intents/search", forms.by_reference(reference))
                 intents = [await self._intent(one.id) for one in listed]  # what is listed there may be out of date
         except (ProviderIndefinite, Refused) as error:
             raise reading(error) from error
@@ -189,24 +152,12 @@ class StripeProvider:
 
     def verify(self, headers: Mapping[str, str], body: bytes, now_s: int) -> WebhookEvent:
         check_timestamped(self._secrets, header(headers, "Stripe-Signature"), body, now_s)
-        try:
-            event = msgspec.json.decode(body, type=Event)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise NotUnderstood(str(error)) from error
-        about = event.data.object
-        intent = about.id if about.object == "payment_intent" else about.payment_intent
-        if isinstance(intent, dict):
-            intent = intent.get("id")
-        reference = (about.metadata or {}).get("reference") or about.client_reference_id
-        if reference is None and not isinstance(intent, str):
-            raise NotUnderstood(f"{event.type} tells of no payment")
-        return WebhookEvent(event.id, event.type, reference, intent if isinstance(intent, str) else None)
+        return event_of(body)
 
     async def _customer(self, reference: str) -> str:
         """The customer of this one payment. Nothing can be charged by this, so its failure is definite."""
-        form = {"description": f"payment {reference}", "metadata[reference]": reference}
         try:
-            answer = await self._insist("/v1/customers", f"{reference}:customer", form)
+            answer = await self._insist("/v1/customers", f"{reference}:customer", forms.customer(reference))
             return decode(_done(answer), Named).id
         except ProviderIndefinite as error:
             raise reading(error) from error
@@ -214,7 +165,7 @@ class StripeProvider:
     async def _intent(self, intent_id: str) -> Intent:
         """Raises Refused, ProviderUnavailable."""
         try:
-            answer = await self._http.call("GET", f"/v1/payment_intents/{intent_id}", params=EXPAND)
+            answer = await self._http.call("GET", f"/v1/payment_intents/{intent_id}", params=forms.EXPAND)
             return decode(_done(answer), Intent)
         except ProviderIndefinite as error:
             raise reading(error) from error
@@ -277,14 +228,3 @@ def _known(intent: Intent) -> Authorization:
     if made is None:
         raise ProviderIndefinite(f"{intent.id} is {intent.status}")
     return made
-
-
-def _card(card_token: str) -> dict[str, str]:
-    """A PaymentMethod's id (pm_...), or a token of a card (tok_...)."""
-    if card_token.startswith("tok_"):
-        return {"payment_method_data[type]": "card", "payment_method_data[card][token]": card_token}
-    return {"payment_method": card_token}
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

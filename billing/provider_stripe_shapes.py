@@ -4,8 +4,6 @@ Stripe counts in a currency's smallest unit, with exceptions of its own: ISK and
 they do not have, MGA without the two that it has, and of three digits (KWD) the last must be 0.
 """
 
-from typing import Any
-
 import msgspec
 
 from billing.provider import (
@@ -87,26 +85,6 @@ class ErrorBody(msgspec.Struct):
 
 class ErrorAnswer(msgspec.Struct):
     error: ErrorBody = msgspec.field(default_factory=ErrorBody)
-
-
-class EventObject(msgspec.Struct):
-    """``object``: payment_intent, charge, refund or checkout.session."""
-
-    id: str
-    object: str
-    metadata: dict[str, str] | None = None
-    payment_intent: Any = None
-    client_reference_id: str | None = None
-
-
-class EventData(msgspec.Struct):
-    object: EventObject
-
-
-class Event(msgspec.Struct):
-    id: str
-    type: str
-    data: EventData
 
 
 def stripe_amount(amount_minor: int, currency: str) -> int:

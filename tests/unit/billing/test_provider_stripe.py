@@ -52,9 +52,8 @@ async def stripe(stub: Stub) -> AsyncIterator[StripeProvider]:
     await provider.close()
 
 
-async def authorize(stripe: StripeProvider, **more: Any) -> Authorization:
-    wanted = {"reference": REFERENCE, "amount_minor": 1999, "currency": "EUR", "card_token": "pm_card_visa"}
-    return await stripe.authorize(**(wanted | more))
+async def authorize(stripe: StripeProvider, card_token: str = "pm_card_visa") -> Authorization:
+    return await stripe.authorize(reference=REFERENCE, amount_minor=1999, currency="EUR", card_token=card_token)
 
 
 async def test_authorising_makes_a_customer_and_a_confirmed_intent_with_manual_capture(
