@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -74,6 +75,11 @@ class ProviderHttp:
         if len(body) > ANSWER_BYTES_MAX:
             raise ProviderIndefinite(f"{method} {path}: the answer has more than {ANSWER_BYTES_MAX} bytes")
         return HttpAnswer(response.status, response.headers, body)
+
+
+def segment(text: str) -> str:
+    """One segment of a path, whatever is in it."""
+    return quote(text, safe="")
 
 
 def decode(body: bytes, shape: type[T]) -> T:

@@ -17,7 +17,7 @@ from billing.provider import (
     WebhookEvent,
     best_first,
 )
-from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading
+from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading, segment
 from billing.provider_signatures import check_timestamped, header
 
 SIGNATURE = "X-Sandbox-Signature"
@@ -118,7 +118,7 @@ class SandboxProvider:
 
     async def read(self, authorization_id: str) -> Authorization | None:
         try:
-            answer = await self._http.call("GET", f"/v1/authorizations/{authorization_id}")
+            answer = await self._http.call("GET", f"/v1/authorizations/{segment(authorization_id)}")
             if answer.status == 404:
                 return None
             return _authorization(decode(_accepted(answer), _Authorization))
@@ -134,7 +134,7 @@ class SandboxProvider:
         return WebhookEvent(event.event_id, event.kind, event.reference, event.authorization_id)
 
     async def _act(self, authorization_id: str, action: str, key: str, wanted: dict[str, Any]) -> Authorization:
-        answer = await self._post(f"/v1/authorizations/{authorization_id}/{action}", key, wanted)
+        answer = await self._post(f"/v1/authorizations/{segment(authorization_id)}/{action}", key, wanted)
         return _authorization(decode(_accepted(answer), _Authorization))
 
     async def _post(self, path: str, key: str, wanted: dict[str, Any]) -> HttpAnswer:

@@ -28,7 +28,7 @@ from billing.provider import (
     begun_s,
     best_first,
 )
-from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading
+from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading, segment
 from billing.provider_signatures import check_timestamped, header
 from billing.provider_stripe_shapes import (
     Intent,
@@ -101,11 +101,11 @@ class StripeProvider:
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         known = await self._intent(authorization_id)
         form = forms.capture(amount_minor, known.currency.upper())
-        return await self._act(f"/v1/payment_intents/{authorization_id}/capture", key, form)
+        return await self._act(f"/v1/payment_intents/{segment(authorization_id)}/capture", key, form)
 
     async def void(self, authorization_id: str, *, key: str) -> Authorization:
         try:
-            return await self._act(f"/v1/payment_intents/{authorization_id}/cancel", key, forms.EXPAND)
+            return await self._act(f"/v1/payment_intents/{segment(authorization_id)}/cancel", key, forms.EXPAND)
         except Refused:
             found = await self.read(authorization_id)
             if found is not None and found.state == "voided":
@@ -165,7 +165,7 @@ class StripeProvider:
     async def _intent(self, intent_id: str) -> Intent:
         """Raises Refused, ProviderUnavailable."""
         try:
-            answer = await self._http.call("GET", f"/v1/payment_intents/{intent_id}", params=forms.EXPAND)
+            answer = await self._http.call("GET", f"/v1/payment_intents/{segment(intent_id)}", params=forms.EXPAND)
             return decode(_done(answer), Intent)
         except ProviderIndefinite as error:
             raise reading(error) from error

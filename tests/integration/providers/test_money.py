@@ -106,7 +106,7 @@ async def test_what_nobody_asked_for_is_not_there(kit: Kit) -> None:
     assert await kit.provider.fetch(new_id()) is None
     assert await kit.provider.fetch_all(new_id()) == []
     unknown = {"sandbox": "auth_x", "stripe": "pi_x", "mercadopago": "1999999999"}[kit.name]
-    for identifier in (unknown, "no-such-thing"):
+    for identifier in (unknown, "no-such-thing", "../faults", "?x#y", "\u00e9"):
         assert await kit.provider.read(identifier) is None
         with pytest.raises(Refused):
             await kit.provider.capture(identifier, 1, key=new_id())
