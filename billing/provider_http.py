@@ -1,8 +1,16 @@
-"""One HTTP call to a payment provider, and what its failure means."""
+"""HTTP requests to a payment provider, and what their failure means.
 
-from collections.abc import Mapping
+A call of the port may take several requests; ``bounded`` gives them one deadline together, so that whoever calls knows
+how long it lasts at most.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -10,7 +18,7 @@ import msgspec
 
 from billing.provider import ProviderError, ProviderIndefinite, ProviderUnavailable
 
-TIMEOUT_S = 5.0  # of one call, from the wait for a connection to the last byte
+TIMEOUT_S = 5.0  # of one call of the port, from the wait for a connection to the last byte
 CONNECT_TIMEOUT_S = 2.0
 CONNECTIONS_MAX = 32
 KEEPALIVE_S = 15.0  # well below the 75 s of servers: a connection closed under a request makes its outcome indefinite
@@ -20,6 +28,9 @@ ANSWER_BYTES_MAX = 4_194_304
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_deadline: ContextVar[float | None] = ContextVar("provider_deadline", default=None)  # by the loop's clock
 
 
 @dataclass(frozen=True)
@@ -36,19 +47,18 @@ class HttpAnswer:
 
 
 class ProviderHttp:
-    """Between ``open`` and ``close`` it keeps connections open from one call to the next."""
+    """Between ``open`` and ``close`` it keeps connections open from one request to the next."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url.rstrip("/")
         self._headers = dict(headers)
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
+        self._timeout_s = timeout_s
         self._http: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Connects to nothing yet."""
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S),
-            timeout=self._timeout,
             headers=self._headers,
         )
 
@@ -56,14 +66,31 @@ class ProviderHttp:
         if self._http is not None:
             await self._http.close()
 
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """All requests within have ``timeout_s`` together; within another, they have its deadline."""
+        if _deadline.get() is not None:
+            yield
+            return
+        token = _deadline.set(asyncio.get_running_loop().time() + self._timeout_s)
+        try:
+            yield
+        finally:
+            _deadline.reset(token)
+
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> HttpAnswer:
         """Whatever the provider answers. Raises ProviderUnavailable (not sent), ProviderIndefinite (no answer)."""
         assert self._http is not None, "used before open()"
+        deadline = _deadline.get()
+        left_s = self._timeout_s if deadline is None else deadline - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            raise ProviderUnavailable(f"{method} {path}: not sent, no time is left")
+        timeout = aiohttp.ClientTimeout(total=left_s, connect=min(CONNECT_TIMEOUT_S, left_s))
         try:
             async with self._http.request(
-                method, self._url + path, headers=headers, allow_redirects=False, **options
+                method, self._url + path, headers=headers, timeout=timeout, allow_redirects=False, **options
             ) as response:
                 body = await response.content.read(ANSWER_BYTES_MAX + 1)
                 while len(body) <= ANSWER_BYTES_MAX and (more := await response.content.read(ANSWER_BYTES_MAX)):
@@ -75,6 +102,28 @@ class ProviderHttp:
         if len(body) > ANSWER_BYTES_MAX:
             raise ProviderIndefinite(f"{method} {path}: the answer has more than {ANSWER_BYTES_MAX} bytes")
         return HttpAnswer(response.status, response.headers, body)
+
+
+class _HasHttp(Protocol):
+    @property
+    def http(self) -> ProviderHttp: ...
+
+
+S = TypeVar("S", bound=_HasHttp)
+
+
+Method = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
+
+
+def bounded(method: Method[S, P, T]) -> Method[S, P, T]:
+    """A method of an adapter, whose requests have one deadline together."""
+
+    @wraps(method)
+    async def within(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.http.bounded():
+            return await method(self, *args, **kwargs)
+
+    return within
 
 
 def segment(text: str) -> str:

@@ -25,7 +25,7 @@ from billing.provider import (
     begun_s,
     best_first,
 )
-from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading
+from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, bounded, decode, reading
 from billing.provider_mercadopago_shapes import (
     Payment,
     Preference,
@@ -59,7 +59,7 @@ class MercadoPagoProvider:
         timeout_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._http = ProviderHttp(url, {"Authorization": f"Bearer {key}"}, timeout_s=timeout_s)
+        self.http = ProviderHttp(url, {"Authorization": f"Bearer {key}"}, timeout_s=timeout_s)
         self._currency = currency
         self._secrets = tuple(webhook_secrets)
         self._return_url = return_url
@@ -68,11 +68,12 @@ class MercadoPagoProvider:
         self._clock = clock
 
     async def open(self) -> None:
-        await self._http.open()
+        await self.http.open()
 
     async def close(self) -> None:
-        await self._http.close()
+        await self.http.close()
 
+    @bounded
     async def authorize(self, *, reference: str, amount_minor: int, currency: str, card_token: str) -> Authorization:
         """``card_token``: ``visa:TOKEN``, as the card's form gives the two."""
         self._check(currency)
@@ -83,6 +84,7 @@ class MercadoPagoProvider:
             raise Declined(made.reason or "declined")
         return made
 
+    @bounded
     async def begin(
         self, *, reference: str, amount_minor: int, currency: str, expires_s: int = REDIRECT_EXPIRY_S
     ) -> Redirect:
@@ -94,9 +96,11 @@ class MercadoPagoProvider:
         made = decode(accepted(answer), Preference)
         return Redirect(made.init_point, valid_s[1] * 1_000_000, captures_at_once=True)
 
+    @bounded
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         return await self._change(authorization_id, key, bodies.capture(amount_minor, self._currency))
 
+    @bounded
     async def void(self, authorization_id: str, *, key: str) -> Authorization:
         try:
             return await self._change(authorization_id, key, bodies.CANCEL)
@@ -106,6 +110,7 @@ class MercadoPagoProvider:
                 return found
             raise
 
+    @bounded
     async def refund(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         wanted = bodies.refund(amount_minor, self._currency)
         made = decode(accepted(await self._send("POST", _path(authorization_id, "/refunds"), key, wanted)), Refund)
@@ -123,6 +128,7 @@ class MercadoPagoProvider:
         found = await self.fetch_all(reference)
         return found[0] if found else None
 
+    @bounded
     async def fetch_all(self, reference: str) -> list[Authorization]:
         query = {
             "external_reference": reference,
@@ -131,7 +137,7 @@ class MercadoPagoProvider:
             "limit": str(FOUND_MAX),
         }
         try:
-            answer = await self._http.call("GET", "/v1/payments/search", params=query)
+            answer = await self.http.call("GET", "/v1/payments/search", params=query)
             listed = decode(accepted(answer), Search).results
         except (ProviderIndefinite, Refused) as error:
             raise reading(error) from error
@@ -149,11 +155,12 @@ class MercadoPagoProvider:
             raise undecided
         return best_first(made)
 
+    @bounded
     async def read(self, authorization_id: str) -> Authorization | None:
         if not is_payment_id(authorization_id):
             return None
         try:
-            answer = await self._http.call("GET", _path(authorization_id))
+            answer = await self.http.call("GET", _path(authorization_id))
             if answer.status == 404:
                 return None
             return authorization(decode(accepted(answer), Payment))
@@ -169,7 +176,7 @@ class MercadoPagoProvider:
 
     async def _send(self, method: str, path: str, key: str, wanted: bodies.Body) -> HttpAnswer:
         headers = {"X-Idempotency-Key": key, "Content-Type": "application/json"}
-        return await self._http.call(method, path, headers=headers, data=bodies.json_of(wanted))
+        return await self.http.call(method, path, headers=headers, data=bodies.json_of(wanted))
 
     def _check(self, currency: str) -> None:
         if currency != self._currency:

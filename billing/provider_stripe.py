@@ -28,7 +28,7 @@ from billing.provider import (
     begun_s,
     best_first,
 )
-from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading, segment
+from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, bounded, decode, reading, segment
 from billing.provider_signatures import check_timestamped, header
 from billing.provider_stripe_shapes import (
     Intent,
@@ -65,17 +65,18 @@ class StripeProvider:
         clock: Callable[[], float] = time.time,
     ) -> None:
         headers = {"Authorization": f"Bearer {key}", "Stripe-Version": VERSION}
-        self._http = ProviderHttp(url, headers, timeout_s=timeout_s)
+        self.http = ProviderHttp(url, headers, timeout_s=timeout_s)
         self._secrets = tuple(webhook_secrets)
         self._return_url = return_url
         self._clock = clock
 
     async def open(self) -> None:
-        await self._http.open()
+        await self.http.open()
 
     async def close(self) -> None:
-        await self._http.close()
+        await self.http.close()
 
+    @bounded
     async def authorize(self, *, reference: str, amount_minor: int, currency: str, card_token: str) -> Authorization:
         payer = await self._customer(reference)
         form = forms.payment(reference, payer, amount_minor, currency, card_token)
@@ -88,6 +89,7 @@ class StripeProvider:
             raise Declined(intent.status if made is None else made.reason or "declined")
         return made
 
+    @bounded
     async def begin(
         self, *, reference: str, amount_minor: int, currency: str, expires_s: int = REDIRECT_EXPIRY_S
     ) -> Redirect:
@@ -98,11 +100,13 @@ class StripeProvider:
         made = decode(_done(await self._insist("/v1/checkout/sessions", f"{reference}:begin", form)), Session)
         return Redirect(made.url, made.expires_at * 1_000_000, captures_at_once=False)
 
+    @bounded
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         known = await self._intent(authorization_id)
         form = forms.capture(amount_minor, known.currency.upper())
         return await self._act(f"/v1/payment_intents/{segment(authorization_id)}/capture", key, form)
 
+    @bounded
     async def void(self, authorization_id: str, *, key: str) -> Authorization:
         try:
             return await self._act(f"/v1/payment_intents/{segment(authorization_id)}/cancel", key, forms.EXPAND)
@@ -112,15 +116,17 @@ class StripeProvider:
                 return found
             raise
 
+    @bounded
     async def refund(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         known = await self._intent(authorization_id)
         form = forms.refund(authorization_id, amount_minor, known.currency.upper(), key)
-        for nth in range(KEYS_MAX):
-            if nth and await self._refunded(authorization_id, key):
-                return _known(await self._intent(authorization_id))
+        answer = await self._post("/v1/refunds", key, form)
+        nth = 1
+        while _burnt(answer) and nth < KEYS_MAX:
+            if await self._refunded(authorization_id, key):
+                return await self._after(authorization_id)
             answer = await self._post("/v1/refunds", _nth(key, nth), form)
-            if not _burnt(answer):
-                break
+            nth += 1
         made = decode(_done(answer), Refund)
         if made.status in ("failed", "canceled"):
             raise Refused(f"refund_{made.status}")
@@ -130,6 +136,7 @@ class StripeProvider:
         found = await self.fetch_all(reference)
         return found[0] if found else None
 
+    @bounded
     async def fetch_all(self, reference: str) -> list[Authorization]:
         try:
             if self._keys_kept(reference):
@@ -142,6 +149,7 @@ class StripeProvider:
             raise reading(error) from error
         return best_first([made for intent in intents if (made := authorization(intent)) is not None])
 
+    @bounded
     async def read(self, authorization_id: str) -> Authorization | None:
         try:
             return authorization(await self._intent(authorization_id))
@@ -165,37 +173,48 @@ class StripeProvider:
     async def _intent(self, intent_id: str) -> Intent:
         """Raises Refused, ProviderUnavailable."""
         try:
-            answer = await self._http.call("GET", f"/v1/payment_intents/{segment(intent_id)}", params=forms.EXPAND)
+            answer = await self.http.call("GET", f"/v1/payment_intents/{segment(intent_id)}", params=forms.EXPAND)
             return decode(_done(answer), Intent)
         except ProviderIndefinite as error:
             raise reading(error) from error
 
     async def _list(self, path: str, query: Mapping[str, str]) -> list[Intent]:
-        return decode(_done(await self._http.call("GET", path, params=query)), IntentList).data
+        return decode(_done(await self.http.call("GET", path, params=query)), IntentList).data
 
     async def _refunded(self, intent_id: str, key: str) -> bool:
         """Whether the refund of this key has been made. Raises ProviderIndefinite: we still do not know."""
         query = {"payment_intent": intent_id, "limit": "100"}
         try:
-            answer = await self._http.call("GET", "/v1/refunds", params=query)
+            answer = await self.http.call("GET", "/v1/refunds", params=query)
             refunds = decode(_done(answer), RefundList).data
         except ProviderUnavailable as error:
             raise ProviderIndefinite(str(error)) from error
         return any(one.metadata.get("key") == key and one.status not in ("failed", "canceled") for one in refunds)
+
+    async def _after(self, intent_id: str) -> Authorization:
+        """As it stands after what we know has been done: no failure to read that is definite."""
+        try:
+            return _known(await self._intent(intent_id))
+        except (Refused, ProviderUnavailable) as error:
+            raise ProviderIndefinite(str(error)) from error
 
     async def _act(self, path: str, key: str, form: Mapping[str, str]) -> Authorization:
         return _known(decode(_done(await self._insist(path, key, form)), Intent))
 
     async def _insist(self, path: str, key: str, form: Mapping[str, str]) -> HttpAnswer:
         """For what may be asked for under several keys, always in the same order."""
-        for nth in range(KEYS_MAX):
-            answer = await self._post(path, _nth(key, nth), form)
-            if not _burnt(answer):
-                break
+        answer = await self._post(path, key, form)
+        nth = 1
+        while _burnt(answer) and nth < KEYS_MAX:
+            try:
+                answer = await self._post(path, _nth(key, nth), form)
+            except ProviderUnavailable as error:  # this one was not sent; what the first did, nobody knows
+                raise ProviderIndefinite(str(error)) from error
+            nth += 1
         return answer
 
     async def _post(self, path: str, key: str, form: Mapping[str, str]) -> HttpAnswer:
-        return await self._http.call("POST", path, headers={"Idempotency-Key": key}, data=form)
+        return await self.http.call("POST", path, headers={"Idempotency-Key": key}, data=form)
 
     def _keys_kept(self, reference: str) -> bool:
         """Whether a key that was first used when the payment began is still known to Stripe."""
