@@ -1,7 +1,7 @@
 """What all stores say, put side by side. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ticketflow.delivery.dialect_history import Finding
@@ -30,23 +30,30 @@ class Report:
 
     @property
     def parted(self) -> set[str]:
-        """Streams whose two ends stand in different epochs, or whose receiver has more than its sender. It passes by
-        itself while the sender says HELLO; when it stays, a person has to look."""
+        """Streams whose two ends stand in different epochs, or whose receiver has more than its sender: or a lane that
+        its sender does not even know. It passes by itself while the sender says HELLO; when it stays, a person has to
+        look."""
         senders = {end.stream: end for end in self._ends() if end.side == "out"}
-        return {
-            end.stream
-            for end in self._ends()
-            if end.side == "in"
-            and (sender := senders.get(end.stream)) is not None
-            and end.upto_seq > 0
-            and (end.epoch != sender.epoch or end.upto_seq > sender.upto_seq)
-        }
+        return {end.stream for end in self._ends() if end.side == "in" and end.upto_seq > 0 and _is_ahead(end, senders)}
 
     @property
     def unresolved(self) -> bool:
         """Whether a person has something to do, or a store could not be asked."""
         return bool(self.parted) or any(
             seen.away or any(is_open(finding) for finding in seen.findings) for seen in self.stores.values()
+        )
+
+    def with_senders_of(self, later: Mapping[str, Seen]) -> "Report":
+        """What ``later`` says, but the receivers as they stood before it: so each was asked before its sender."""
+        return Report(
+            {
+                at: replace(
+                    seen,
+                    ends=[end for end in self.stores[at].ends if end.side == "in"]
+                    + [end for end in seen.ends if end.side == "out"],
+                )
+                for at, seen in later.items()
+            }
         )
 
     def lines(self) -> list[str]:
@@ -63,8 +70,22 @@ class Report:
             for finding in seen.findings
         ]
         away = [f"{at}: could not be asked: {_plain(seen.away)}" for at, seen in self.stores.items() if seen.away]
+        parted = [
+            f"parted: the two ends of {stream} do not tell the same; this passes when its sender connects, or a person"
+            " has to look"
+            for stream in sorted(self.parted)
+        ]
+        todo = sorted({(f.what, f.stream) for seen in self.stores.values() for f in seen.findings if is_open(f)})
+        hints = [
+            f"which they are: python -m {at} stream phantoms {finding.stream}"
+            for at, seen in self.stores.items()
+            for finding in seen.findings
+            if finding.what == "phantom" and is_open(finding)
+        ]
+        hints += [f'once it is settled: python -m audit resolve {what} {stream} --note "..."' for what, stream in todo]
         verdict = "unresolved" if self.unresolved else "nothing is unresolved"
-        return [*_table([HEADER, *rows]), "", *(found or ["no forks, phantoms or holes"]), *away, verdict]
+        told = found or ["no forks, phantoms or holes"]
+        return [*_table([HEADER, *rows]), "", *told, *parted, *away, *hints, verdict]
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -92,7 +113,7 @@ class Report:
         return sorted(sides, key=lambda pair: pair[1].side, reverse=True)
 
     def _row(self, at: str, end: End) -> Cells:
-        oldest = "-" if end.oldest_age_s is None else f"{end.oldest_age_s:.0f} s"
+        oldest = f"{end.oldest_age_s:.0f} s" if end.unacked and end.oldest_age_s is not None else "-"
         state = "parted" if end.stream in self.parted else ""
         numbers = (_or_dash(number) for number in (end.epoch, end.upto_seq, end.acked_seq, end.unacked))
         return (
@@ -104,6 +125,13 @@ class Report:
             _or_dash(end.parked),
             state,
         )
+
+
+def _is_ahead(receiver: End, senders: Mapping[str, End]) -> bool:
+    sender = senders.get(receiver.stream)
+    if sender is None:
+        return receiver.stream.rpartition(".")[0] in senders  # the sender was restored to before it had this lane
+    return receiver.epoch != sender.epoch or receiver.upto_seq > sender.upto_seq
 
 
 def _table(rows: Sequence[Cells]) -> list[str]:

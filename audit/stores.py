@@ -9,13 +9,15 @@ from asyncpg.connect_utils import SessionAttribute
 
 from audit.settings import AuditSettings
 from ticketflow.delivery import MariaDBDialect, PostgresDialect
-from ticketflow.delivery.history import StreamHistory
+from ticketflow.delivery.history import End, StreamHistory
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.mariadb import MariaDBPool
 from ticketflow.runtime.postgres import Connection
 
 CONNECT_S = 3.0
 STATEMENT_S = 10.0
+
+FAMILY = "billing"  # what is parked counts for the whole family, as in delivery
 
 Histories: TypeAlias = dict[str, StreamHistory[Any]]
 
@@ -55,6 +57,25 @@ class PostgresOnce:
         return self.transaction()
 
 
+class PortalHistory(StreamHistory[Connection]):
+    """The portal keeps its positions in billing's streams, which RabbitMQ brings, in a table of its own."""
+
+    def __init__(self, once: PostgresOnce) -> None:
+        super().__init__(once, PostgresDialect())
+        self._once = once
+
+    async def ends(self) -> list[End]:
+        async with self._once.transaction() as conn:
+            if await conn.fetchval("SELECT to_regclass('portal_stream') IS NULL"):  # not migrated yet
+                return await super().ends()
+            rows = await conn.fetch("SELECT stream, epoch, watermark FROM portal_stream WHERE epoch > 0 ORDER BY 1")
+            parked = await conn.fetchval("SELECT count(*) FROM portal_parked") if rows else 0
+        return [
+            *await super().ends(),
+            *(End("in", stream, epoch, upto, parked=parked if stream == FAMILY else 0) for stream, epoch, upto in rows),
+        ]
+
+
 @asynccontextmanager
 async def open_histories(settings: AuditSettings) -> AsyncIterator[Histories]:
     """By the name of the service whose store it is."""
@@ -64,7 +85,7 @@ async def open_histories(settings: AuditSettings) -> AsyncIterator[Histories]:
             settings.billing_name,
             settings.billing_user,
             settings.billing_password,
-            name="audit",
+            name="billing",
             size_min=0,
             size_max=1,
             statement_timeout_s=STATEMENT_S,
@@ -74,5 +95,5 @@ async def open_histories(settings: AuditSettings) -> AsyncIterator[Histories]:
         yield {
             "reservation": StreamHistory(PostgresOnce(settings.reservation_dsn), PostgresDialect()),
             "billing": StreamHistory(billing, MariaDBDialect()),
-            "portal": StreamHistory(PostgresOnce(settings.portal_dsn), PostgresDialect()),
+            "portal": PortalHistory(PostgresOnce(settings.portal_dsn)),
         }

@@ -10,6 +10,7 @@ from bridge.settings import BridgeSettings
 from ticketflow.events.topology import TOPOLOGY, Topology
 from ticketflow.feed import FeedServer, identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
+from ticketflow.runtime.amqp_tls import node_tls
 from ticketflow.runtime.errors import RuntimeFault
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.service import Service
@@ -25,10 +26,11 @@ NOTICES_DUE_S = 1.0  # how often to look whether a sender's position is to be pu
 
 async def serve(service: Service, settings: BridgeSettings, topology: Topology = TOPOLOGY) -> None:
     """Builds the bridge; it listens whether RabbitMQ is there or not."""
-    broker = Broker(settings.amqp_url, topology, name=settings.instance)
+    identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
+    nodes = node_tls(identity, settings.amqp_tls_allowed)
+    broker = Broker(settings.amqp_url, topology, name=settings.instance, tls=nodes)
     rewinds = Rewinds()
     publisher = Publisher(broker, rewinds=rewinds)
-    identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
     feed = FeedServer(
         publisher,
         host=settings.feed_host,
@@ -37,7 +39,7 @@ async def serve(service: Service, settings: BridgeSettings, topology: Topology =
         name=settings.instance,
         expected_errors=(OSError, TimeoutError, RuntimeFault),
     )
-    listening = Broker(settings.amqp_url, topology, name=f"{settings.instance}-requests")
+    listening = Broker(settings.amqp_url, topology, name=f"{settings.instance}-requests", tls=nodes)
     requests = Requests(listening, feed, rewinds)
     http = HttpServer(
         [],

@@ -147,18 +147,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "compose", nargs=argparse.REMAINDER, help="for compose, once everything is there: up -d, ps, ..."
     )
-    options = parser.parse_args(arguments)
+    options, before = parser.parse_known_args(arguments)  # REMAINDER begins at the first word, not at an option
+    compose = [*before, *options.compose]
     try:
-        engine = ready(build=not options.no_build and options.compose[:1] in ([], ["up"]))
+        engine = ready(build=not options.no_build and compose[:1] in ([], ["up"]))
     except DrillError as error:
         print(f"engine: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    if not options.compose:
+    if not compose:
         say(f"ready: {' '.join(engine.compose)} up -d")
         return 0
-    return subprocess.run([*engine.compose, *options.compose], cwd=ROOT, check=False).returncode
+    return subprocess.run([*engine.compose, *compose], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
+from ticketflow.runtime.amqp_tls import node_tls
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
@@ -53,11 +54,12 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         ssl=tls_of(identity, settings.reservation_feed_tls_allowed),
     )
     outbox.wakes(relay.wake)
-    broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance)
+    nodes = node_tls(identity, settings.amqp_tls_allowed)
+    broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance, tls=nodes)
     asking = Asking()
     applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking))
     consumer = Consumer(broker, applier, pool.ping)
-    asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker"), asking)
+    asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker", tls=nodes), asking)
     http = HttpServer(
         Api(pool).routes(),
         title="TicketFlow portal",

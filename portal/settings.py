@@ -6,7 +6,7 @@ import msgspec
 
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
-from ticketflow.runtime.tls_settings import ROLE, check_tls
+from ticketflow.runtime.tls_settings import ROLE, check_amqp, check_tls
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +21,7 @@ class PortalSettings(DatabaseSettings, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: int
     amqp_url: Secret  # several nodes: comma-separated
+    amqp_tls_allowed: tuple[str, ...] = (ROLE + "rabbitmq",)  # where we consume; our certificate is the feed's
     reservation_feed: tuple[Address, ...]
     admin_key: Secret
     feed_tls_cert: Path | None = None
@@ -31,3 +32,4 @@ class PortalSettings(DatabaseSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         files = self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca
         check_tls("PORTAL", files, {"RESERVATION_FEED_TLS_ALLOWED": self.reservation_feed_tls_allowed})
+        check_amqp("PORTAL", self.amqp_url, self.feed_tls_cert, self.amqp_tls_allowed)

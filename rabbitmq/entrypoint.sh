@@ -18,6 +18,9 @@ export RABBITMQ_LOGS=-
 # to cores; room for 65,536 processes, not a million; no spinning while idle (its default too, lost when flags are set).
 export RABBITMQ_SERVER_ERL_ARGS="+S 2:2 +SDcpu 2:2 +SDio 4 +stbt u +P 65536 +t 1048576 +zdbbl 32000 \
     +sbwt none +sbwtdcpu none +sbwtdio none"
+# Erlang keeps the text of certificate files, and looks only every two minutes whether they have changed. On the command
+# line: what stands in advanced.config comes too late for it.
+export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-ssl ssl_pem_cache_clean 1000"
 
 members.sh &
 watchdog.sh &

@@ -12,7 +12,7 @@ EVERY_S=3
 a_peer_serves() {
     local node
     for node in rabbitmq1 rabbitmq2 rabbitmq3; do
-        [ "$node" = "$(hostname)" ] || ! timeout 2 healthy.sh "$node" 2>/dev/null || return 0
+        [ "$node" = "$(hostname)" ] || ! timeout 4 python3 /usr/local/lib/ticketflow/serves.py "$node" || return 0
     done
     return 1
 }

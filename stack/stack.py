@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 from pathlib import Path
 
+from stack.development_ca import rabbitmq_tls
 from stack.places import Places
 from stack.ports import Ports, ports_of
 from stack.programs import (
@@ -41,7 +42,9 @@ class Stack:
 
     @cached_property
     def rabbitmq(self) -> RabbitMQServer:
-        return RabbitMQServer(self.places.rabbitmq, self.ports.rabbitmq, "ticketflow", self.secrets.get("rabbitmq"))
+        tls = rabbitmq_tls(self.places.tls)
+        password = self.secrets.get("rabbitmq")
+        return RabbitMQServer(self.places.rabbitmq, self.ports.rabbitmq, "ticketflow", password, tls=tls)
 
     @cached_property
     def nginx(self) -> NginxServer:

@@ -10,6 +10,7 @@ import pymysql
 
 from stack import queries
 from stack.progress import say
+from stack.servers.rabbitmq import RabbitMQServer
 from stack.stack import Stack
 from stack.supervision import ProcessState
 from ticketflow.events.topology import SALES_DEAD_QUEUE, SALES_QUEUE
@@ -59,15 +60,16 @@ def _hops(stack: Stack) -> list[Sequence[str]]:
 def _queue(stack: Stack) -> str:
     """Messages that wait for the portal. What it has fetched and not acknowledged yet is not among them."""
     try:
-        ready, dead = asyncio.run(_depths(stack.rabbitmq.amqp_url()))
+        ready, dead = asyncio.run(_depths(stack.rabbitmq))
     except (OSError, TimeoutError, aio_pika.exceptions.AMQPError) as error:
         return f"no answer ({type(error).__name__})"
     return f"{ready}, {dead} dead" if dead else str(ready)
 
 
-async def _depths(url: str) -> tuple[int, int]:
+async def _depths(server: RabbitMQServer) -> tuple[int, int]:
+    context = server.tls.client() if server.tls is not None else None
     async with asyncio.timeout(5):
-        connection = await aio_pika.connect(url)
+        connection = await aio_pika.connect(server.amqp_url(), ssl_context=context)
         async with connection:
             channel = await connection.channel()
             queues = [await channel.declare_queue(name, passive=True) for name in (SALES_QUEUE, SALES_DEAD_QUEUE)]

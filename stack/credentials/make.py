@@ -60,7 +60,8 @@ def _ensure(files: Files, place: str, tier: Tier, recipe: Recipe, now: datetime)
         say(f"credentials: {place} is kept, but {fault.reason}")
         return "kept"
     files.write(place, tier, recipe.make(sources, now))
-    say(f"credentials: {place} is renewed: {fault.reason}; feeds take it at once, servers at their next start")
+    taken = "services and RabbitMQ take it at once, others at their next start"
+    say(f"credentials: {place} is renewed: {fault.reason}; {taken}")
     return "renewed"
 
 

@@ -58,7 +58,7 @@ def _postgres_dsn(user: str, database: str) -> Derived:
 
 def _amqp_url(user: str) -> Derived:
     """A whole URL for each node; %2F is the vhost `/`."""
-    urls = ",".join(f"amqp://{user}:{{0}}@{host}:5672/%2F" for host in _replicas("rabbitmq", 3))
+    urls = ",".join(f"amqps://{user}:{{0}}@{host}:5671/%2F" for host in _replicas("rabbitmq", 3))
     return Derived(urls, (f"rabbitmq/{user}-password",))
 
 
@@ -107,6 +107,7 @@ TIERS = (
             "admin-password": Password(),
             "bridge-password": Password(),
             "portal-password": Password(),
+            **tls("rabbitmq", _replicas("rabbitmq", 3)),
         },
     ),
     Tier("provider", APP, {"provider-key": Password()}),
@@ -131,13 +132,13 @@ TIERS = (
             **_feed("billing", "billing-listener"),
         },
     ),
-    Tier("bridge", APP, {"amqp-url": _amqp_url("bridge"), **_feed("bridge", "bridge")}),
+    Tier("bridge", APP, {"amqps-url": _amqp_url("bridge"), **_feed("bridge", "bridge")}),
     Tier(
         "portal",
         APP,
         {
             "database-dsn": _postgres_dsn("portal", "portal"),
-            "amqp-url": _amqp_url("portal"),
+            "amqps-url": _amqp_url("portal"),
             "admin-key": same("reservation/admin-key"),
             **_feed("portal", "portal"),
         },

@@ -19,6 +19,7 @@ from ticketflow.runtime.retry import retrying
 
 POSITIONS = "delivery_inbox_stream"
 RESTORED = ("effects", "delivery_inbox", POSITIONS)
+SENT = ("delivery_outbox", "delivery_stream", "delivery_lane_barrier")
 
 
 async def set_lanes(store: Store, lanes: int, stream: str = STREAM) -> bool:
@@ -93,8 +94,7 @@ class LaneDelivery(Delivery):
 
     async def crash_replicas(self) -> None:
         """Every session is cut and every connection to the store dies; then all are there again under new names."""
-        for session in self.sessions:
-            session.abort()
+        self.cut()
         await self.sending.kill_connections()
         owners = list(self.replicas)
         for owner in owners:
@@ -102,6 +102,11 @@ class LaneDelivery(Delivery):
         for owner in owners:
             self._starts += 1
             self.start_replica(f"{owner.split('-')[0]}-{self._starts}")
+
+    def cut(self) -> None:
+        """Every session."""
+        for session in self.sessions:
+            session.abort()
 
     async def lanes_delivered(self, count: int) -> bool:
         """Whether ``count`` events are applied, all is acknowledged, and nothing waits."""
@@ -121,21 +126,30 @@ class LaneDelivery(Delivery):
             for table in RESTORED:
                 await self.receiving.do(f"CREATE TABLE older_{table} AS SELECT * FROM {table} WHERE 1 = 0")
         self._copied = True
-        await self._replace([(f"older_{table}", table) for table in RESTORED])
+        await self._replace(self.receiving, POSITIONS, [(f"older_{table}", table) for table in RESTORED])
 
     async def restore_receiver(self) -> None:
         """The receiving store has what it had then."""
-        await self._replace([(table, f"older_{table}") for table in RESTORED])
+        await self._replace(self.receiving, POSITIONS, [(table, f"older_{table}") for table in RESTORED])
 
-    async def _replace(self, pairs: Sequence[tuple[str, str]]) -> None:
+    async def copy_sender(self) -> None:
+        """Keep what the sending store has now; once."""
+        for table in SENT:
+            await self.sending.do(f"CREATE TABLE older_{table} AS SELECT * FROM {table}")
+
+    async def restore_sender(self) -> None:
+        """The sending store has what it had then; nobody may relay."""
+        await self._replace(self.sending, "delivery_stream", [(table, f"older_{table}") for table in SENT])
+
+    async def _replace(self, store: Store, positions: str, pairs: Sequence[tuple[str, str]]) -> None:
         """All of one moment: an inbox changes its position last, and under its lock."""
 
         async def attempt() -> None:
-            async with self.receiving.pool.transaction() as conn:
-                await self.receiving.run(conn, f"SELECT 1 FROM {POSITIONS} FOR UPDATE")
+            async with store.pool.transaction() as conn:
+                await store.run(conn, f"SELECT 1 FROM {positions} FOR UPDATE")
                 for to, of in pairs:
-                    await self.receiving.run(conn, f"DELETE FROM {to}")
-                    await self.receiving.run(conn, f"INSERT INTO {to} SELECT * FROM {of}")
+                    await store.run(conn, f"DELETE FROM {to}")
+                    await store.run(conn, f"INSERT INTO {to} SELECT * FROM {of}")
 
         await retrying(attempt)
 

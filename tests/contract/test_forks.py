@@ -96,6 +96,11 @@ async def test_a_receiver_follows_and_lists_what_its_sender_no_longer_has(store:
     await receiver.apply(hello(), 1, bodies(sent))
     assert await receiver.hello(forked(3), PEER) == Position(2, 3)
     assert await phantoms(store) == [(1, 4), (1, 5)]
+    listed = await history(store).phantoms(STREAM)
+    assert [(one.seq, one.event_id, one.key, one.parked) for one in listed] == [
+        (4, sent[3].id, "a", False),
+        (5, sent[4].id, "a", False),
+    ]
     (found,) = await history(store).findings()
     assert (found.what, found.epoch, found.first_seq, found.last_seq, found.events) == ("phantom", 1, 4, 5, 2)
     fresh = [event("b", "b-1"), event("b", "b-2"), event("b", "b-3")]

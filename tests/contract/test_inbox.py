@@ -152,6 +152,17 @@ async def test_a_store_that_stays_away_ends_the_apply_and_parks_nothing(store: S
     assert await store.parked() == []
 
 
+async def test_an_event_that_meets_a_half_restored_store_waits_and_is_not_parked(store: Store) -> None:
+    receiver = await greeted(store, patience_s=0.2)
+    await store.do("ALTER TABLE effects RENAME TO effects_to_come")
+    with pytest.raises(Unavailable, match="effects"):
+        await receiver.apply(hello(), 1, bodies([event("a")]))
+    await store.do("ALTER TABLE effects_to_come RENAME TO effects")
+    assert await store.parked() == []
+    assert await receiver.apply(hello(), 1, bodies([event("a")])) == 1
+    assert await store.effects() == [("a", "a")]
+
+
 async def test_a_source_without_seq_knows_what_it_has_seen(store: Store) -> None:
     seen = Deduplicator(store.dialect, "amqp")
     first, second, third = (new_id() for _ in range(3))

@@ -12,7 +12,8 @@ from tests.contract.sending import stage
 from tests.contract.stores import Store, event, keys_in_order
 from tests.contract.test_delivery import until_known
 from tests.support.waiting import wait_until
-from ticketflow.delivery import Outbox, Poison
+from ticketflow.delivery import Outbox, Poison, relays
+from ticketflow.delivery.lanes_barrier import KEY
 from ticketflow.events import Envelope
 
 Ends = tuple[Store, Store]
@@ -108,6 +109,23 @@ async def test_a_receiver_restored_to_before_a_change_gets_the_old_lanes_first(e
         assert keys_in_order(await both.receiving.effects()) == expected
 
 
+async def test_a_session_that_began_between_two_changes_learns_of_the_second(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "LANES_LOOK_EVERY_S", 3.0)  # most often both changes are between two looks
+    async with lane_delivery(ends, ("a",)) as both:
+        await set_lanes(both.sending, 2)
+        await wait_until(lambda: both.replicas["a"][0].held == 2)
+        await stage(both.sending, *[event(key, f"{key}-0") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(len(KEYS)))
+        await set_lanes(both.sending, 1)
+        both.cut()
+        await wait_until(lambda: both.replicas["a"][0].relays[1]._ledger.lanes == 1)
+        await set_lanes(both.sending, 2)
+        await stage(both.sending, *[event(key, f"{key}-1") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(2 * len(KEYS)))
+
+
 async def test_what_is_parked_holds_its_key_up_in_every_lane(ends: Ends) -> None:
     async def poisonous(conn: Any, envelope: Envelope) -> None:
         if envelope.key == "key-1" and not await ends[1].parked():
@@ -129,3 +147,49 @@ async def test_what_is_parked_holds_its_key_up_in_every_lane(ends: Ends) -> None
             "behind",
         ]
         assert {row[0] for row in await both.receiving.rows("SELECT stream FROM delivery_parked")} == {STREAM}
+
+
+async def test_a_sender_restored_to_before_its_first_split_finds_what_it_lost_when_it_is_split_again(
+    ends: Ends,
+) -> None:
+    async with lane_delivery(ends, ("a",)) as both:
+        await stage(both.sending, *[event(key, f"{key}-0") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(len(KEYS)))
+        await both.copy_sender()
+        await set_lanes(both.sending, 3)
+        await stage(both.sending, *[event(key, f"{key}-1") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(2 * len(KEYS)))
+        await both.stop_replica("a")
+        await both.restore_sender()
+        both.start_replica("a")
+        await stage(both.sending, *[event(key, f"{key}-2") for key in KEYS])
+        await set_lanes(both.sending, 3)
+        await wait_until(lambda: both.lanes_delivered(3 * len(KEYS)))
+        forked = await both.sending.rows("SELECT stream, after_seq FROM delivery_fork ORDER BY stream")
+        assert forked[-2:] == [(f"{STREAM}.1", 0), (f"{STREAM}.2", 0)]
+        phantoms = await both.receiving.rows(
+            "SELECT event_key FROM delivery_phantom WHERE resolved_at IS NULL AND event_key <> %s", KEY
+        )
+        assert sorted(phantoms) == sorted((key,) for key in KEYS)
+        assert keys_in_order(await both.receiving.effects()) == {key: [f"{key}-{n}" for n in range(3)] for key in KEYS}
+
+
+async def test_a_sender_restored_and_then_split_still_finds_that_it_has_lost_history(ends: Ends) -> None:
+    async with lane_delivery(ends, ("a",)) as both:
+        await set_lanes(both.sending, 2)
+        await stage(both.sending, *[event(key, f"{key}-0") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(len(KEYS)))
+        await both.copy_sender()
+        await stage(both.sending, *[event(key, f"{key}-1") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(2 * len(KEYS)))
+        await both.stop_replica("a")
+        await both.restore_sender()
+        await set_lanes(both.sending, 3)
+        both.start_replica("a")
+        await stage(both.sending, *[event(key, f"{key}-2") for key in KEYS])
+        await wait_until(lambda: both.lanes_delivered(3 * len(KEYS)))
+        forked = await both.sending.rows("SELECT stream FROM delivery_fork ORDER BY stream")
+        assert forked == [(STREAM,), (f"{STREAM}.1",)]
+        phantoms = await both.receiving.rows("SELECT event_key FROM delivery_phantom WHERE resolved_at IS NULL")
+        assert sorted(phantoms) == sorted((key,) for key in KEYS)
+        assert keys_in_order(await both.receiving.effects()) == {key: [f"{key}-{n}" for n in range(3)] for key in KEYS}

@@ -1,6 +1,7 @@
 """The number of lanes, at the sending end: who stamps what, and that a change loses and reorders nothing."""
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -11,6 +12,7 @@ from tests.contract.stores import Store, event, events
 from tests.contract.test_retention import DAY_S, age, retention
 from ticketflow.delivery import LaneChange, LeaseLost, Outbox, backlog
 from ticketflow.delivery.lanes import LANES_MAX, SLOTS
+from ticketflow.delivery.lanes_barrier import KIND
 
 KEYS = [f"key-{n}" for n in range(40)]
 
@@ -178,12 +180,40 @@ async def test_changes_beside_stampers_and_writers_keep_the_order_of_each_key(st
     assert arrived == committed, f"seed {seed}"
 
 
+async def test_a_barrier_is_stamped_before_anything_else_and_only_by_a_relay(store: Store) -> None:
+    only = await leader(store)
+    await stage(store, *[event(key) for key in KEYS])
+    assert await only.stamp(rows_max=10) == 10
+    await set_lanes(store, 2)
+    assert await store.rows("SELECT stream FROM delivery_lane_barrier") == []
+    second = await lane_leader(store, 1, 2)
+    assert await second.has_unstamped()
+    assert await second.stamp(rows_max=1) == 2
+    kinds = await store.rows("SELECT kind FROM delivery_outbox WHERE stream = %s ORDER BY seq", f"{STREAM}.1")
+    assert [kind == KIND for (kind,) in kinds] == [True, False]
+    assert await store.rows("SELECT requires FROM delivery_lane_barrier") == [('{"orders": 10}',)]
+
+
+async def test_changes_before_a_stamp_leave_one_barrier_that_requires_all(store: Store) -> None:
+    await set_lanes(store, 2)
+    await stage(store, *[event(key) for key in KEYS])
+    last = [await (await lane_leader(store, number, 2)).stamp() for number in range(2)]
+    for lanes in (1, 3, 1, 3):
+        await set_lanes(store, lanes)
+    third = await lane_leader(store, 2, 3)
+    assert await third.stamp() == 1
+    ((requires,),) = await store.rows("SELECT requires FROM delivery_lane_barrier")
+    assert json.loads(requires) == {STREAM: last[0], f"{STREAM}.1": last[1]}
+
+
 async def test_each_lane_is_purged_by_itself_and_its_barriers_with_it(store: Store) -> None:
     await set_lanes(store, 2)
     await stage(store, *[event(key) for key in KEYS])
     ledgers = [await lane_leader(store, number, 2) for number in range(2)]
     last = [await ledger.stamp() for ledger in ledgers]
     await set_lanes(store, 3)
+    ledgers.append(await lane_leader(store, 2, 3))
+    assert [await ledger.stamp() for ledger in ledgers] == [last[0] + 1, last[1] + 1, 1]
     await ledgers[1].mark_acked(last[1] + 1)
     await age(store, "delivery_outbox", "created_at", 30)
     assert await retention(store, retention_s=7 * DAY_S).run_once() == last[1] + 1

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,16 @@ from stack.servers.postgres import PostgresServer
 from tests.contract.delivering import Delivery, delivery
 from tests.contract.receiving import STREAM
 from tests.contract.sending import stage
-from tests.contract.stores import Store, events
+from tests.contract.stores import Store, connected, events
 from tests.support.backups import back_up_mariadb, back_up_postgres, restore_mariadb, restore_postgres
+from tests.support.proxies import Proxy
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
 from ticketflow.delivery import HoleCheck
 from ticketflow.delivery.history import StreamHistory
+
+pytestmark = pytest.mark.timeout(300)
+HEALED_S = 60.0  # on a busy machine
 
 Ends = tuple[Store, Store]
 Restore = Callable[[Store, Path], Awaitable[None]]
@@ -49,12 +55,12 @@ async def ids(store: Store, sql: str) -> list[str]:
 
 async def settled(both: Delivery) -> bool:
     """Both ends stand at the same place of the same epoch, and nothing waits."""
-    sender = await both.sending.rows("SELECT epoch, last_seq, acked_seq FROM delivery_stream")
-    receiver = await both.receiving.rows("SELECT epoch, watermark FROM delivery_inbox_stream")
-    waiting = await both.sending.rows("SELECT 1 FROM delivery_outbox WHERE seq IS NULL")
-    assert not waiting
-    assert sender[0][1] == sender[0][2], sender
-    assert sender[0][:2] == receiver[0], (sender, receiver)
+    [(epoch, last_seq, acked_seq, waiting)] = await both.sending.rows(
+        "SELECT epoch, last_seq, acked_seq, (SELECT count(*) FROM delivery_outbox WHERE seq IS NULL)"
+        " FROM delivery_stream"
+    )
+    assert (last_seq, waiting) == (acked_seq, 0)
+    assert await both.receiving.rows("SELECT epoch, watermark FROM delivery_inbox_stream") == [(epoch, last_seq)]
     return True
 
 
@@ -76,39 +82,63 @@ async def nothing_lost_or_doubled(both: Delivery) -> None:
 async def test_a_sender_restored_to_an_older_state(ends: Ends, restore: Restore, tmp_path: Path) -> None:
     async with delivery(ends) as both:
         await stage(both.sending, *events("a", 30))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         await stage(both.sending, *events("b", 20))  # in part copied without their seq, and received
         copy = await copy_of(both.sending, tmp_path)
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         await stage(both.sending, *events("c", 25))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
 
         await both.stop_sender()
         await restore(both.sending, copy)
         await stage(both.sending, *events("d", 40))
         both.start_sender()
 
-        await wait_until(lambda: settled(both), timeout_s=60)
+        await wait_until(lambda: settled(both), HEALED_S)
         await nothing_lost_or_doubled(both)
         lost = await both.receiving.rows("SELECT event_key, count(*) FROM delivery_phantom GROUP BY event_key")
         assert dict(lost)["c"] == 25
         assert len(await both.sending.rows("SELECT epoch FROM delivery_fork")) == 1
 
 
+@asynccontextmanager
+async def through(proxy: Proxy, store: Store) -> AsyncIterator[Store]:
+    """The same store by way of ``proxy``."""
+    _, pool, dialect = connected(store.name, replace(store.database, port=proxy.port))
+    proxy.start()
+    await pool.open()
+    try:
+        yield replace(store, pool=pool, dialect=dialect)
+    finally:
+        await pool.close()
+        proxy.kill()
+
+
 async def test_a_sender_restored_under_its_live_relay(ends: Ends, restore: Restore, tmp_path: Path) -> None:
-    async with delivery(ends) as both:
-        await stage(both.sending, *events("a", 30))
-        await wait_until(lambda: settled(both))
-        copy = await copy_of(both.sending, tmp_path)
-        await stage(both.sending, *events("b", 10))
-        await wait_until(lambda: settled(both))
+    """As when an old replica is promoted: the store is away for a moment, and then behind."""
+    sending, receiving = ends
+    proxy = Proxy(sending.database.port)
+    async with through(proxy, sending) as proxied, delivery((proxied, receiving)) as both:
+        await stage(sending, *events("a", 30))
+        await wait_until(lambda: settled(both), HEALED_S)
+        copy = await copy_of(sending, tmp_path)
+        await stage(sending, *events("b", 10))
+        await wait_until(lambda: settled(both), HEALED_S)
 
-        await restore(both.sending, copy)
-        await wait_until(lambda: stage(both.sending, *events("c", 15)) and True)
-        await wait_until(lambda: has_forked(both), timeout_s=60)
+        proxy.kill()
+        await restore(sending, copy)
+        await wait_until(lambda: staged(sending, "c", 15))
+        proxy.start()
 
-        await wait_until(lambda: settled(both), timeout_s=60)
+        await wait_until(lambda: has_forked(both), HEALED_S)
+        await wait_until(lambda: settled(both), HEALED_S)
         await nothing_lost_or_doubled(both)
+
+
+async def staged(store: Store, key: str, count: int) -> bool:
+    """The pool's connections were cut: the first attempts may fail."""
+    await stage(store, *events(key, count))
+    return True
 
 
 async def has_forked(both: Delivery) -> bool:
@@ -118,15 +148,15 @@ async def has_forked(both: Delivery) -> bool:
 async def test_a_receiver_restored_to_an_older_state(ends: Ends, restore: Restore, tmp_path: Path) -> None:
     async with delivery(ends) as both:
         await stage(both.sending, *events("a", 30))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         copy = await copy_of(both.receiving, tmp_path)
         await stage(both.sending, *events("b", 50))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
 
         await restore(both.receiving, copy)
         await stage(both.sending, *events("c", 5))
 
-        await wait_until(lambda: settled(both), timeout_s=60)
+        await wait_until(lambda: settled(both), HEALED_S)
         await nothing_lost_or_doubled(both)
         assert len(await both.receiving.effects()) == 85
         assert not await has_forked(both)
@@ -135,24 +165,24 @@ async def test_a_receiver_restored_to_an_older_state(ends: Ends, restore: Restor
 async def test_both_restored_one_after_the_other_and_twice(ends: Ends, restore: Restore, tmp_path: Path) -> None:
     async with delivery(ends) as both:
         await stage(both.sending, *events("a", 10))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         old_receiver = await copy_of(both.receiving, tmp_path)
         await stage(both.sending, *events("b", 10))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         old_sender = await copy_of(both.sending, tmp_path)
         await stage(both.sending, *events("c", 10))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         for key in ("d", "e"):  # the second time it is restored to before its own fork
             await both.stop_sender()
             await restore(both.sending, old_sender)
             await stage(both.sending, *events(key, 10))
             both.start_sender()
-            await wait_until(lambda: settled(both), timeout_s=60)
+            await wait_until(lambda: settled(both), HEALED_S)
             await nothing_lost_or_doubled(both)
         await both.stop_receiver()
         await restore(both.receiving, old_receiver)  # it knows nothing of either fork
         await both.start_receiver()
-        await wait_until(lambda: settled(both), timeout_s=60)
+        await wait_until(lambda: settled(both), HEALED_S)
         await nothing_lost_or_doubled(both)
 
 
@@ -177,11 +207,11 @@ async def test_the_audit_shows_it_until_it_is_resolved(
 
     async with delivery(ends) as both:
         await stage(both.sending, *events("a", 10))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         assert (await said())[0] == 0
         copy = await copy_of(both.sending, tmp_path)
         await stage(both.sending, *events("b", 5))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: settled(both), HEALED_S)
         await both.stop_sender()
         await restore(both.sending, copy)
         capsys.readouterr()
@@ -189,8 +219,8 @@ async def test_the_audit_shows_it_until_it_is_resolved(
         assert code == 1
         assert "parted" in text  # nobody has said HELLO yet
         both.start_sender()
-        await wait_until(lambda: has_forked(both))
-        await wait_until(lambda: settled(both))
+        await wait_until(lambda: has_forked(both), HEALED_S)
+        await wait_until(lambda: settled(both), HEALED_S)
         capsys.readouterr()
         code, text = await said()
         assert code == 1

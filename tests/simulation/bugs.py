@@ -16,6 +16,7 @@ from ticketflow.delivery.application import Application
 from ticketflow.delivery.dialect import Arrival, InboxState, StreamState
 from ticketflow.delivery.items import Item
 from ticketflow.delivery.lease import Lease
+from ticketflow.delivery.ledger import Ledger
 from ticketflow.delivery.resume import Forking, Resume
 from ticketflow.feed import Hello, Peer, Position, Receiver
 from ticketflow.feed.messages import Events
@@ -112,8 +113,8 @@ class NoRewind(Bug):
     def planted(self) -> Iterator[None]:
         real = resume.decide
 
-        def decide(stream: str, sender: StreamState, epoch: int | None, watermark: int | None) -> Any:
-            decided = real(stream, sender, epoch, watermark)
+        def decide(stream: str, sender: StreamState, *facts: int | None, lane: int = 0) -> Any:
+            decided = real(stream, sender, *facts, lane=lane)
             return decided if isinstance(decided, Forking) else Resume(max(decided.after_seq, sender.acked_seq))
 
         with patch("ticketflow.delivery.relay.decide", decide):
@@ -177,7 +178,50 @@ class _SavesWatermarkBeside(MemoryDialect):
         return row.watermark == from_seq
 
 
+class NoBarrier(Bug):
+    """What a barrier requires is not looked at, by neither end."""
+
+    name = "no-barrier"
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        def missing(_requires: Any, _positions: Any) -> dict[str, tuple[int, int]]:
+            return {}
+
+        with (
+            patch("ticketflow.delivery.lanes_gate.missing", missing),
+            patch("ticketflow.delivery.application.missing", missing),
+        ):
+            yield
+
+
+class OldLanes(Bug):
+    """A relay goes on stamping for the number of lanes that its session began with, whatever is in the row it locks."""
+
+    name = "old-lanes"
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        real = Ledger._stamp
+
+        async def stamp(ledger: Ledger[Any], conn: Any, state: StreamState, rows_max: int) -> int:
+            assert ledger._seen is not None
+            return await real(ledger, conn, state._replace(lanes=ledger._seen.lanes), rows_max)
+
+        with patch.object(Ledger, "_stamp", stamp):
+            yield
+
+
 BUGS: dict[str, Bug] = {
     bug.name: bug
-    for bug in (AckBeforeCommit(), DedupBySeq(), NoFencing(), NoRewind(), GapAccepted(), WatermarkOutside())
+    for bug in (
+        AckBeforeCommit(),
+        DedupBySeq(),
+        NoFencing(),
+        NoRewind(),
+        GapAccepted(),
+        WatermarkOutside(),
+        NoBarrier(),
+        OldLanes(),
+    )
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.simulation.clocks import clock_of
 from tests.simulation.dialect_history import MemoryForks, MemoryHoles
+from tests.simulation.dialect_lanes import MemoryLanes
 from tests.simulation.dialect_outbox import MemoryOutbox
 from tests.simulation.loop import current_process
 from tests.simulation.rows import InboxEntry, PositionEntry
@@ -81,7 +82,7 @@ class MemoryInbox:
         return sum(at == stream for _, (at, _epoch, _row) in conn.rows("parked"))
 
 
-class MemoryDialect(MemoryOutbox, MemoryInbox, MemoryForks, MemoryHoles):
+class MemoryDialect(MemoryOutbox, MemoryLanes, MemoryInbox, MemoryForks, MemoryHoles):
     """Stateless, as the real ones are: all that it knows is in the session's database."""
 
     name = "memory"

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tests.simulation.checkers import Place
 from tests.simulation.database import Database, Tables
 from tests.simulation.marks import mark_of_id
-from tests.simulation.plan import STREAM
+from tests.simulation.plan import LANES
+from ticketflow.delivery.lanes import LEASE_BLOCKER
 
 if TYPE_CHECKING:
     from tests.simulation.nodes import Node
@@ -39,6 +41,7 @@ class Nemesis:
             "outage of the sending store": lambda: self._outage(world.sending),
             "outage of the receiving store": lambda: self._outage(world.receiving),
             "lose the lease": self._lose_lease,
+            "change the number of lanes": self._change_lanes,
             "partition": self._partition,
             "stall a direction": self._stall,
             "mute a direction": self._mute,
@@ -92,8 +95,14 @@ class Nemesis:
 
     async def _lose_lease(self) -> None:
         for name, lease in self.world.sending.table("lease").items():
+            if lease.owner == LEASE_BLOCKER:
+                continue
             self.world.tell("nemesis", f"the lease of {lease.owner} runs out")
             self.world.sending.table("lease")[name] = lease._replace(expires_at=0.0)
+
+    async def _change_lanes(self) -> None:
+        """No fault at all: what a person may do at any time."""
+        await self.world.operator.set_lanes(self._rng.choice(LANES))
 
     async def _receiver_loses_history(self) -> None:
         await self._restore(self.world.receiving)
@@ -128,12 +137,12 @@ class Nemesis:
         key = self._rng.choice(keys)
         row = database.table("effect")[key]
         event_id = rows[row.marks[-1]]
-        if database.is_locked("position", STREAM):
+        if any(database.is_locked("position", stream) for stream in database.table("position")):
             return  # a batch is being applied: what it has read of these rows, it would write again
-        seq = database.table("inbox").pop(event_id).seq
+        stream, seq, _ = database.table("inbox").pop(event_id)
         database.table("effect")[key] = row._replace(marks=row.marks[:-1])
-        self.world.checkers.punched[row.marks[-1]] = seq
-        self.world.tell(database.name, f"has lost the rows of {row.marks[-1]}, seq {seq}, key {key}")
+        self.world.checkers.punched[row.marks[-1]] = Place(stream, seq)
+        self.world.tell(database.name, f"has lost the rows of {row.marks[-1]}, seq {seq} of {stream}, key {key}")
 
     def _down(self, database: Database) -> None:
         self.world.tell(database.name, "goes down")

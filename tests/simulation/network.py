@@ -29,7 +29,7 @@ class Network:
         self.rates = rates
         self.trace = trace
         self.tap: Callable[[End, bytes], None] = self._tap  # looks into what passes by
-        self.on_ack: Callable[[Process, int], None] = lambda _process, _seq: None
+        self.on_ack: Callable[[End, int], None] = lambda _end, _seq: None
         self.listening: dict[tuple[str, int], tuple[Process, Callable[[str], Any]]] = {}
         self.ends: dict[End, None] = {}  # those that the processes hold
         self._blocked: dict[frozenset[str], float] = {}
@@ -83,9 +83,13 @@ class Network:
         self._blocked[frozenset((one, other))] = until
 
     def heal(self) -> None:
+        """All faults are over; a proxy that loses frames is gone, and the connections through it with it."""
         self._blocked.clear()
-        for end in self.ends:
+        for end in tuple(self.ends):
             end.stalled_until = 0.0
+            if end.gapped:
+                self._say(end.process.name, f"{end.label} is cut: a frame of it is lost")
+                self.cut(end)
 
     def cut(self, end: End) -> None:
         """The connection breaks; each end hears of it in its own time, what is on the way is lost."""
@@ -99,7 +103,7 @@ class Network:
         rng, rates = self.rng, self.rates
         if (rates.drop or rates.duplicate) and (draw := rng.random()) < rates.drop + rates.duplicate:
             data = self._mangled(end, data, drops=draw < rates.drop)
-        if end.serves or self.trace.on:
+        if end.serves or not end.stream or self.trace.on:
             self.tap(end, data)
         breaks = rates.cut and rng.random() < rates.cut
         if breaks:
@@ -160,13 +164,16 @@ class Network:
         frames = wiretap.frames(data)
         at = self.rng.randrange(len(frames))
         self._say(end.process.name, f"{end.label} {'drops' if drops else 'doubles'} {wiretap.name(frames[at])}")
+        end.gapped = end.gapped or drops
         frames[at : at + 1] = [] if drops else [frames[at]] * 2
         return b"".join(frames)
 
     def _tap(self, end: End, data: bytes) -> None:
         for frame in wiretap.frames(data):
+            if not end.serves and not end.stream:
+                end.stream = end.peer.stream = wiretap.stream_of(frame)
             if end.serves and (seq := wiretap.acked(frame)) is not None:
-                self.on_ack(end.process, seq)
+                self.on_ack(end, seq)
             if self.trace.on:
                 self._say(end.process.name, f"{end.label} > {wiretap.name(frame)}")
 

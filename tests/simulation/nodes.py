@@ -25,7 +25,7 @@ from tests.simulation.plan import (
 from tests.simulation.rows import AggregateEntry
 from tests.simulation.session import Session
 from tests.simulation.store import SimulatedStore
-from ticketflow.delivery import Inbox, Outbox, Poison, Relay, Retention
+from ticketflow.delivery import Inbox, Outbox, Poison, Relays, Retention
 from ticketflow.delivery.hole_check import HoleCheck
 from ticketflow.events import Envelope, HoldReleased
 from ticketflow.feed import Address, FeedServer
@@ -86,7 +86,7 @@ class SendingNode(Node):
         self.store = SimulatedStore(world.sending, self.process)
         dialect: Any = world.dialect
         self.outbox = Outbox(dialect, STREAM)
-        self.relay = Relay(
+        self.relay = Relays(
             self.store,
             dialect,
             stream=STREAM,
@@ -119,9 +119,9 @@ class SendingNode(Node):
             world.events_left -= 1
             await self._written(world.some_keys())
 
-    async def write_one_of_each(self) -> None:
+    async def write_one_of_each(self, keys: Sequence[str] = KEYS) -> None:
         """Until each is committed for certain."""
-        for key in KEYS:
+        for key in keys:
             while not await self._written([key]):  # noqa: ASYNC110 - as a person would try again
                 await asyncio.sleep(0.1)
 

@@ -5,6 +5,8 @@ from ticketflow.feed import Limits
 STREAM = "orders"
 KEYS = "abcd"
 PORT = 1
+OPERATOR = "operator"  # whoever types the services' commands
+LANES = (1, 2, 3, 4)  # what the number of lanes is changed to
 LEASE_TTL_S = 1.5
 PATIENCE_S = 3.0
 RETENTION_EVERY_S = 1.0

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+FOR_EVER = 1e9  # the year 9999, as a time of the simulation
 EPOCH_US = 1_700_000_000_000_000  # the database's clock at simulated time 0
 
 
@@ -15,16 +16,37 @@ class OutboxEntry(NamedTuple):
     seq: int | None = None
 
     def brief(self) -> str:
-        return f"{self.key} {self.event_id[-6:]} seq={self.seq}"
+        return f"{self.key} {self.event_id[-6:]} seq={self.seq}{'' if self.seq is None else f' of {self.stream}'}"
 
 
 class StreamEntry(NamedTuple):
     epoch: int
     last_seq: int
     acked_seq: int
+    lanes: int = 1
+    barrier_seq: int = 0
+    barrier_due: str = ""
 
     def brief(self) -> str:
-        return f"last={self.last_seq} acked={self.acked_seq} epoch={(self.epoch - EPOCH_US) / 1e6:.4f}"
+        lanes = f" of {self.lanes} lanes" if self.lanes > 1 else ""
+        return f"last={self.last_seq} acked={self.acked_seq} epoch={(self.epoch - EPOCH_US) / 1e6:.4f}{lanes}"
+
+
+class BarrierEntry(NamedTuple):
+    requires: str
+
+    def brief(self) -> str:
+        return f"requires {self.requires}"
+
+
+class ReplicaEntry(NamedTuple):
+    """Who relays how many lanes."""
+
+    held: int
+    seen_at: float
+
+    def brief(self) -> str:
+        return f"relays {self.held}"
 
 
 class LeaseEntry(NamedTuple):
@@ -33,7 +55,8 @@ class LeaseEntry(NamedTuple):
     expires_at: float
 
     def brief(self) -> str:
-        return f"{self.owner} token={(self.token - EPOCH_US) / 1e6:.4f} until {self.expires_at:.4f}"
+        until = "for ever" if self.expires_at >= FOR_EVER else f"until {self.expires_at:.4f}"
+        return f"{self.owner or 'nobody'} token={(self.token - EPOCH_US) / 1e6:.4f} {until}"
 
 
 class InboxEntry(NamedTuple):
@@ -44,7 +67,7 @@ class InboxEntry(NamedTuple):
     received_at: float
 
     def brief(self) -> str:
-        return f"seq={self.seq}"
+        return f"seq={self.seq} of {self.stream}"
 
 
 class PositionEntry(NamedTuple):
@@ -55,7 +78,8 @@ class PositionEntry(NamedTuple):
     fence: int
 
     def brief(self) -> str:
-        return f"watermark={self.watermark} fence={(self.fence - EPOCH_US) / 1e6:.4f}"
+        epoch, fence = ((each - EPOCH_US) / 1e6 for each in (self.epoch, self.fence))
+        return f"watermark={self.watermark} epoch={epoch:.4f} fence={fence:.4f}"
 
 
 class ForkEntry(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from unittest.mock import patch
 
 from tests.simulation import logs
 from tests.simulation.bugs import Bug
@@ -9,6 +10,7 @@ from tests.simulation.checkers import Violation
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
+from ticketflow.delivery import ledger
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def run_story(
 
     async def live() -> None:
         world = World(seed, bug, trace, loop)
-        with logs.captured(world.logged, all_levels=traced):
+        barriers = patch.object(ledger, "barrier_event", world.new_barrier)
+        with barriers, logs.captured(world.logged, all_levels=traced):
             await story(world)
 
     violation: str | None = None

@@ -4,24 +4,9 @@ import asyncio
 
 from tests.simulation.plan import KEYS
 from tests.simulation.running import run_story
+from tests.simulation.stories import begun, written
 from tests.simulation.world import World
 from ticketflow.delivery.pump import RECHECK_S
-
-
-async def begun(world: World) -> None:
-    """Everything runs, nothing goes wrong, and a first event of each key has arrived."""
-    world.calm()
-    world.retention_s = None
-    world.events_left = 0
-    world.start()
-    await written(world)
-
-
-async def written(world: World) -> None:
-    """One more event of each key is committed, and has arrived."""
-    sender = world.senders[0]
-    await sender.process.spawn(sender.write_one_of_each())
-    await world.settled(within_s=10)
 
 
 def test_a_receiver_that_lost_history_while_nothing_flows_is_found_and_replayed() -> None:
@@ -30,7 +15,7 @@ def test_a_receiver_that_lost_history_while_nothing_flows_is_found_and_replayed(
         older = world.receiving.snapshot()
         await written(world)
         world.receiving.restore(older)
-        assert not world.checkers.settled()
+        assert world.unsettled()
         await world.settled(within_s=2 * RECHECK_S)
         world.checkers.at_the_end()
 

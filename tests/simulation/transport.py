@@ -23,11 +23,13 @@ class End(asyncio.Transport):
         self.label = label
         self.process = process
         self.serves = serves  # the listener's end
+        self.stream = ""  # once HELLO has passed by
         self.peer: End = self
         self.protocol: Any = None
         self.lost = False  # connection_lost was called, or nobody is left to call
         self.muted = False  # what it sends from now on never arrives, and nobody is told
         self.last_at = 0.0  # when the last byte it sent arrives
+        self.gapped = False  # a frame that it sent is gone
         self.stalled_until = 0.0  # its bytes arrive then at the earliest
         self.in_flight = 0  # bytes
         self._network = network

@@ -1,7 +1,7 @@
 """Reading frames as they pass by. A write of either end is always whole frames."""
 
 from ticketflow.feed.frames import HEADER_BYTES
-from ticketflow.feed.messages import Ack, Events, decode
+from ticketflow.feed.messages import Ack, Events, Hello, decode
 
 ACK_TAG = b"\xa3ack"  # how msgpack writes it, after one byte for the array
 
@@ -23,6 +23,12 @@ def acked(frame: bytes) -> int | None:
     message = decode(frame[HEADER_BYTES:])
     assert isinstance(message, Ack)
     return message.seq
+
+
+def stream_of(frame: bytes) -> str:
+    """The stream that a HELLO names; empty for any other frame."""
+    message = decode(frame[HEADER_BYTES:])
+    return message.stream if isinstance(message, Hello) else ""
 
 
 def name(frame: bytes) -> str:

@@ -12,7 +12,7 @@ from tests.simulation.bugs import Bug
 from tests.simulation.checkers import Checkers, Violation
 from tests.simulation.database import Database, Tables
 from tests.simulation.loop import Process, SimulatedLoop
-from tests.simulation.marks import event_of
+from tests.simulation.marks import barrier_of, event_of
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.network import Network
 from tests.simulation.nodes import Node, ReceivingNode, SendingNode
@@ -21,6 +21,7 @@ from tests.simulation.plan import KEYS, STREAM
 from tests.simulation.rates import StoreRates, WireRates, store_rates, wire_rates
 from tests.simulation.trace import Trace
 from ticketflow.delivery import jitter
+from ticketflow.delivery.lanes_barrier import barrier_event
 from ticketflow.events import Envelope
 
 EVENTS = 40
@@ -49,7 +50,7 @@ class World:
         self.senders = [SendingNode(self, name) for name in ("s1", "s2")]
         self.receivers = [ReceivingNode(self, name) for name in ("r1", "r2")]
         self.over: asyncio.Future[None] = loop.create_future()
-        self._events_made = 0
+        self._events_made = self._barriers_made = 0
         self._outside = contextvars.copy_context()
         self._running: dict[asyncio.Future[Any], None] = {}
         nemesis = Nemesis(self)
@@ -58,16 +59,16 @@ class World:
         self._chosen = rng.sample(sorted(faults), rng.randint(1, 7))
         self.counts = rng.random() < 0.2 or any("hole" in name for name in self._chosen)
         self._faults = [faults[name] for name in self._chosen]
-        self._operator = Operator(self)
+        self.operator = Operator(self)
         self._wire_up()
 
     def _wire_up(self) -> None:
         self.loop.on_error = self._crashed
-        self.network.on_ack = lambda process, seq: self._checked(self.checkers.acked, process, seq)
+        self.network.on_ack = lambda end, seq: self._checked(self.checkers.acked, end.process, end.stream, seq)
         self.sending.on_commit = lambda session: self._checked(self.checkers.sender_committed, session)
         self.receiving.on_commit = lambda session: self._checked(self.checkers.receiver_committed, session)
         for database in (self.sending, self.receiving):
-            database.kill = lambda process: self.kill(self._node_of(process))
+            database.kill = self._kill_process
             database.stop_for = self.stop_for
 
     # -- the story
@@ -88,7 +89,7 @@ class World:
 
     def operate(self) -> None:
         """From now on somebody sees to what only a person can settle."""
-        self.loop.create_task(self._operator.attend())
+        self.loop.create_task(self.operator.attend())
 
     def calm(self) -> None:
         """From now on nothing goes wrong by itself."""
@@ -101,10 +102,14 @@ class World:
     async def settled(self, within_s: float) -> None:
         """Raises Violation when both ends do not agree in time."""
         until = self.loop.time() + within_s
-        while not self.checkers.settled():
+        while left := self.unsettled():
             if self.loop.time() > until:
-                raise Violation(f"progress: not settled within {within_s:.0f} s")
+                raise Violation(f"progress: not settled within {within_s:.0f} s: {left}")
             await asyncio.sleep(0.1)
+
+    def unsettled(self) -> str:
+        """What is left to do; empty for nothing."""
+        return self.checkers.unsettled() or self.operator.unsettled()
 
     async def _story(self) -> None:
         self.start()
@@ -129,9 +134,9 @@ class World:
         until = self.loop.time() + SETTLE_S
         writer: asyncio.Task[None] | None = None
         process: Process | None = None
-        while writer is None or not writer.done() or not self.checkers.settled():
+        while writer is None or not writer.done() or self.unsettled():
             if self.loop.time() > until:
-                raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault")
+                raise Violation(f"progress: not settled {SETTLE_S:.0f} s after the last fault: {self.unsettled()}")
             node = self.senders[0]
             if node.process is not process and node.process.runs:  # a last COMMIT under way may have killed it
                 process = node.process
@@ -148,6 +153,11 @@ class World:
         self._events_made += 1
         return event_of(key, self._events_made)
 
+    def new_barrier(self, requires: dict[str, int]) -> Envelope:
+        """In place of the product's own, whose bytes are never the same."""
+        self._barriers_made += 1
+        return barrier_of(barrier_event(requires), self._barriers_made)
+
     # -- what the nemesis and the databases do to nodes
 
     def kill(self, node: Node, how: str = "is killed") -> None:
@@ -155,11 +165,22 @@ class World:
         if not process.alive:
             return
         self.tell(node.name, how)
+        self._end(process)
+        self.loop.call_later(self.rng.random() * 2, node.start, context=self._outside)
+
+    def _kill_process(self, process: Process) -> None:
+        node = next((node for node in (*self.senders, *self.receivers) if node.process is process), None)
+        if node is not None:
+            self.kill(node)
+        else:  # a person's command
+            self.tell(process.name, "is killed")
+            self._end(process)
+
+    def _end(self, process: Process) -> None:
         process.kill()
         self.network.killed(process)
         self.sending.killed(process)
         self.receiving.killed(process)
-        self.loop.call_later(self.rng.random() * 2, node.start, context=self._outside)
 
     def stop_for(self, process: Process, for_s: float) -> None:
         if process.runs:
@@ -175,7 +196,8 @@ class World:
         return task
 
     def forget(self, older: Tables) -> None:
-        """The sending store is about to be restored to ``older``."""
+        """The sending store is about to be restored to ``older``, by somebody who knows what that may leave behind."""
+        self.operator.called()
         for key, row in self.sending.table("aggregate").items():
             kept = older.get("aggregate", {}).get(key)
             self.checkers.forgotten.update(row.marks[len(kept.marks) if kept is not None else 0 :])
@@ -189,16 +211,13 @@ class World:
         """The product has logged something: for the trace, and what it should never have to say is a violation."""
         self.tell(who, f"{level} {line}")
         if action == "stream_history_lost":
-            self._operator.called()
+            self.operator.called()
         if level == "error" and action in logs.NEVER:
             self._broken(Violation(f"crash: {who} logged {line}"))
 
     def relay_ended(self, node: Node, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled():
             self._broken(Violation(f"crash: the relay of {node.name} ended: {task.exception()!r}"))
-
-    def _node_of(self, process: Process) -> Node:
-        return next(node for node in (*self.senders, *self.receivers) if node.name == process.name)
 
     def _checked(self, check: Any, *args: Any) -> None:
         try:

@@ -21,12 +21,16 @@ class Said:
 
 
 async def parked(service: str, environment: Mapping[str, str], *arguments: str) -> Said:
-    """``python -m SERVICE parked ARGUMENTS``. It never shows a traceback, whatever happens."""
+    """``python -m SERVICE parked ARGUMENTS``."""
+    return await module(service, environment, "parked", *arguments)
+
+
+async def module(name: str, environment: Mapping[str, str], *arguments: str) -> Said:
+    """``python -m NAME ARGUMENTS``. It never shows a traceback, whatever happens."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        service,
-        "parked",
+        name,
         *arguments,
         env={"PATH": os.environ["PATH"], **environment},
         stdout=asyncio.subprocess.PIPE,

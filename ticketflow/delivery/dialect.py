@@ -46,13 +46,15 @@ class OutboxRow(NamedTuple):
 
 
 class StreamState(NamedTuple):
-    """The sending end of a stream. ``lanes`` is alike in all lanes of a family; ``barrier_seq`` is 0 for none."""
+    """The sending end of a stream. ``lanes`` is alike in all lanes of a family; ``barrier_seq`` is 0 for none.
+    ``barrier_due``: what a barrier requires (JSON) that has to be stamped before anything else; empty for none."""
 
     epoch: int
     last_seq: int
     acked_seq: int
     lanes: int = 1
     barrier_seq: int = 0
+    barrier_due: str = ""
 
 
 class InboxState(NamedTuple):
@@ -172,13 +174,13 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         """The same by stream, locked in order of number until the transaction ends."""
         ...
 
-    async def set_lanes(self, conn: ConnInT, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
-        """Note the number of lanes in one lane, if its last_seq still is ``from_seq``; ``to_seq`` beyond it is that of
-        a new barrier."""
+    async def set_lanes(self, conn: ConnInT, stream: str, lanes: int, last_seq: int, barrier_due: str) -> bool:
+        """Note the number of lanes in one lane, and the barrier that is due, if its last_seq still is ``last_seq``."""
         ...
 
     async def stage_barrier(self, conn: ConnInT, stream: str, seq: int, row: StagedRow, requires: str) -> None:
-        """Insert ``row``, stamped with ``seq``, and note what it ``requires`` (JSON)."""
+        """Insert ``row``, stamped with ``seq``, and note what it ``requires`` (JSON); none is due any more. Needs the
+        lock of the stream, whose last_seq is the caller's to move."""
         ...
 
     async def next_barrier(self, conn: ConnInT, stream: str, after_seq: int) -> tuple[int, str] | None:

@@ -57,6 +57,17 @@ class Finding(NamedTuple):
     note: str
 
 
+class Phantom(NamedTuple):
+    """An event that was received and that its sender no longer has. ``parked``: its effect was never applied."""
+
+    epoch: int
+    seq: int
+    event_id: str
+    key: str
+    parked: bool
+    received_at: datetime
+
+
 class HistoryDialect(Protocol[ConnInT]):
     # -- forks, at the sending end
 
@@ -178,6 +189,10 @@ class HistoryDialect(Protocol[ConnInT]):
 
     async def findings(self, conn: ConnInT, settled: bool = False) -> list[Finding]:
         """What is unresolved; with ``settled``, everything."""
+        ...
+
+    async def phantoms(self, conn: ConnInT, stream: str, rows_max: int) -> list[Phantom]:
+        """The first that are unresolved, in order of epoch and seq."""
         ...
 
     async def unresolved(self, conn: ConnInT) -> dict[tuple[str, What], int]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Generic
 
 from ticketflow.delivery.dialect import ConnT, Dialect, Pool
-from ticketflow.delivery.dialect_history import Finding, Side, What
+from ticketflow.delivery.dialect_history import Finding, Phantom, Side, What
 from ticketflow.delivery.errors import DeliveryFault
 from ticketflow.runtime.settings import host_name
 
 ACTOR_CHARS_MAX = 255
 NOTE_CHARS_MAX = 2000
+PHANTOMS_MAX = 10_000  # of one listing; when those are resolved the next are shown
 
 
 class NotThere(DeliveryFault):
@@ -53,6 +54,11 @@ class StreamHistory(Generic[ConnT]):
         """What is unresolved; with ``settled``, everything."""
         async with self._pool.transaction() as conn:
             return await self._dialect.findings(conn, settled)
+
+    async def phantoms(self, stream: str) -> list[Phantom]:
+        """The unresolved ones of a stream, PHANTOMS_MAX at most."""
+        async with self._pool.transaction() as conn:
+            return await self._dialect.phantoms(conn, stream, PHANTOMS_MAX)
 
     async def resolve(
         self, what: What, stream: str, *, epoch: int | None, seq: int | None, note: str, actor: str

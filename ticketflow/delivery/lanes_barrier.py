@@ -5,7 +5,8 @@ Laws:
 - Both ends keep it. The sender sends it only when the other lanes are acknowledged up to where it says (`Gate`): enough
   for a receiver that stores nothing. A receiver that stores its watermarks refuses it until they are there, which no
   copy that is restored to an older state can evade: it lost the other lanes' events along with the barrier.
-- It requires nothing but what was stamped before it. So barriers never wait for each other in a circle.
+- It requires nothing but what was stamped before the change that it is of, and so before itself. So barriers never
+  wait for each other in a circle.
 """
 
 import time

@@ -3,18 +3,20 @@
 Why it neither loses nor reorders:
 - A stamper reads the number of lanes in the row of its lane, which it locks and then writes. The change locks and
   writes the rows of all lanes. So whatever is stamped was stamped before the change, under the old number, and is
-  below the barriers; or after it, under the new one. (Two writers of a Galera cluster collide on those rows at COMMIT.)
+  required by the barriers; or after it, under the new one. (Two writers of a Galera cluster collide on those rows at
+  COMMIT.)
 - What is committed and not stamped yet belongs to no lane: it goes to whichever its slot means when it is stamped.
-- An event of a key that changes its lane has a barrier before it, which requires the events of its old lane.
+- An event of a key that changes its lane has a barrier before it, which requires the events of its old lane: the change
+  notes that one is due, and what it requires; the lane's stamper stamps it before anything else.
+- A barrier that is due and not stamped yet may be replaced by that of the next change, which requires no less.
+- Nothing is stamped here, but by a relay in its session: a store that was set back must not catch up unseen.
 """
 
 import json
 from typing import Generic
 
-from ticketflow.delivery.dialect import ConnT, Dialect, Pool, StagedRow
+from ticketflow.delivery.dialect import ConnT, Dialect, Pool
 from ticketflow.delivery.lanes import LANES_MAX, LEASE_BLOCKER, Lane, LaneState
-from ticketflow.delivery.lanes_barrier import barrier_event
-from ticketflow.events import encode
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.retry import retrying
 
@@ -59,21 +61,15 @@ class LaneChange(Generic[ConnT]):
         rows = await self._dialect.lock_lanes(conn, self.family)
         last = {stream: row.last_seq for stream, row in rows.items()}
         goes_on = {Lane(self.family, number).stream for number in range(lanes)}
-        for stream, last_seq in last.items():
+        for stream, row in rows.items():
             requires = {other: seq for other, seq in last.items() if other != stream and seq}
-            to_seq = last_seq
-            if requires and stream in goes_on:
-                to_seq += 1
-                await self._stage(conn, stream, to_seq, requires)
-            if not await self._dialect.set_lanes(conn, stream, lanes, last_seq, to_seq):
+            due = json.dumps(requires) if requires and stream in goes_on else ""
+            if (row.lanes, row.barrier_due) == (lanes, due):
+                continue  # it was retired before it was ever used
+            if not await self._dialect.set_lanes(conn, stream, lanes, row.last_seq, due):
                 raise Retryable(f"stream {stream}: last_seq moved under its lock")
         await self._dialect.audit(conn, actor, "lanes.set", self.family, f"{state.lanes} -> {lanes}")
         return True
-
-    async def _stage(self, conn: ConnT, stream: str, seq: int, requires: dict[str, int]) -> None:
-        barrier = barrier_event(requires)
-        row = StagedRow(barrier.id, barrier.key, barrier.kind, encode(barrier))
-        await self._dialect.stage_barrier(conn, stream, seq, row, json.dumps(requires))
 
     async def _pass_leases(self, conn: ConnT, before: int, after: int) -> None:
         old, new = (Lane(self.family, 0).lease(lanes) for lanes in (before, after))

@@ -7,19 +7,23 @@ Laws:
   because nothing is ever read "after position n".
 - Nothing is stamped when the stream stands before where this session began: the store was set back under it, and only
   the receiver can tell what it already has.
-- Which rows are this lane's is read in the stream's row, under its lock: see lanes_change.py.
+- Which rows are this lane's is read in the stream's row, under its lock: see lanes_change.py. A barrier that is due is
+  stamped before them.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from itertools import takewhile
 from typing import Generic, TypeVar
 
-from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StreamState
-from ticketflow.delivery.errors import HistoryMoved, RewindImpossible
+from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StagedRow, StreamState
+from ticketflow.delivery.errors import HistoryMoved, LeaseLost, RewindImpossible
 from ticketflow.delivery.lanes import Lane
+from ticketflow.delivery.lanes_barrier import barrier_event
 from ticketflow.delivery.lanes_gate import Gate
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.resume import Forking, Resume
+from ticketflow.events import encode
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.retry import retrying
 
@@ -51,11 +55,18 @@ class Ledger(Generic[ConnT]):
         self._seen: StreamState | None = None  # as of HELLO, or of the last stamp
 
     async def state(self) -> StreamState:
-        """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do."""
+        """Where this end stands. Raises LeaseLost, Unavailable, Indefinite, as all of these do.
+
+        The lease must be the one that goes with the number of lanes: a store that was set back to before a change has
+        another, which somebody else may have by now.
+        """
 
         async def step(conn: ConnT) -> StreamState:
             await self._dialect.ensure_stream(conn, self.stream)
-            return await self._dialect.lock_stream(conn, self.stream)
+            state = await self._dialect.lock_stream(conn, self.stream)
+            if (wanted := self._lane.lease(state.lanes)) != self._lease.name:
+                raise LeaseLost(f"{self._lease.name}: with {state.lanes} lanes it takes {wanted}")
+            return state
 
         self._seen = self._noted(await self._under_lease(step))
         return self._seen
@@ -76,8 +87,9 @@ class Ledger(Generic[ConnT]):
             state = await self._dialect.lock_stream(conn, self.stream)
             if (state.epoch, state.last_seq) != (seen.epoch, seen.last_seq):
                 return None
+            left = min(state.epoch, forking.epoch)  # the receiver's, where this lane knew nothing of it
             await self._dialect.note_fork(
-                conn, self.stream, state.epoch, forking.after_seq, forking.watermark, "the receiver had more"
+                conn, self.stream, left, forking.after_seq, forking.watermark, "the receiver had more"
             )
             return await self._dialect.begin_epoch(conn, self.stream, forking.epoch)
 
@@ -118,9 +130,11 @@ class Ledger(Generic[ConnT]):
         async def step(conn: ConnT) -> StreamState:
             state = await self._dialect.lock_stream(conn, self.stream)
             self._check(state)
-            count = await self._stamp(conn, state, rows_max)
-            last_seq = state.last_seq + count
-            if count and not await self._dialect.advance_stream(conn, self.stream, state.last_seq, last_seq):
+            from_seq = state.last_seq
+            if self._is_due(state):
+                state = await self._stamp_barrier(conn, state)
+            last_seq = state.last_seq + await self._stamp(conn, state, rows_max)
+            if last_seq > from_seq and not await self._dialect.advance_stream(conn, self.stream, from_seq, last_seq):
                 raise Retryable(f"stream {self.stream}: last_seq moved under its lock")
             return state._replace(last_seq=last_seq)
 
@@ -157,6 +171,16 @@ class Ledger(Generic[ConnT]):
 
         await self._under_lease(step)
 
+    def _is_due(self, state: StreamState) -> bool:
+        """Whether a barrier has to be stamped before anything else; never in a lane that is retired."""
+        return bool(state.barrier_due) and self._slots(state.lanes) != []
+
+    async def _stamp_barrier(self, conn: ConnT, state: StreamState) -> StreamState:
+        barrier, seq = barrier_event(json.loads(state.barrier_due)), state.last_seq + 1
+        row = StagedRow(barrier.id, barrier.key, barrier.kind, encode(barrier))
+        await self._dialect.stage_barrier(conn, self.stream, seq, row, state.barrier_due)
+        return state._replace(last_seq=seq, barrier_seq=seq, barrier_due="")
+
     async def _stamp(self, conn: ConnT, state: StreamState, rows_max: int) -> int:
         slots = self._slots(state.lanes)
         if slots is None:
@@ -171,6 +195,7 @@ class Ledger(Generic[ConnT]):
 
     def _noted(self, state: StreamState) -> StreamState:
         self.lanes, self.gate.newest_seq = state.lanes, state.barrier_seq
+        self._look = self._look or self._is_due(state)
         return state
 
     async def _under_lease(self, step: Callable[[ConnT], Awaitable[T]]) -> T:

@@ -18,6 +18,8 @@ from ticketflow.delivery.mariadb_lanes import MariaDBLanes
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
 from ticketflow.delivery.mariadb_parking import MariaDBParking
 
+NO_SUCH_TABLE = 1146
+
 
 class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox, MariaDBParking, MariaDBHistory):
     """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
@@ -59,6 +61,8 @@ class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox, MariaDBParking, 
         yield
 
     def is_store_fault(self, error: Exception) -> bool:
+        if isinstance(error, pymysql.err.ProgrammingError) and error.args[:1] == (NO_SUCH_TABLE,):
+            return True  # it is not migrated yet, or is just being restored
         if isinstance(error, pymysql.err.IntegrityError | pymysql.err.DataError | pymysql.err.ProgrammingError):
             return False
         return isinstance(error, pymysql.err.Error | OSError) or (

@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 
-from ticketflow.delivery.dialect_history import Finding, Hole, Replay, Side, Span, What
+from ticketflow.delivery.dialect_history import Finding, Hole, Phantom, Replay, Side, Span, What
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 from ticketflow.feed import FORKS_MAX
 
 _NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 _TABLES = {"fork": "delivery_fork", "phantom": "delivery_phantom", "hole": "delivery_hole"}
 _SEQ_OF = {"fork": "after_seq", "phantom": "seq", "hole": "first_seq"}
+
+COUNT: dict[Side, str] = {
+    "out": "SELECT COUNT(*) FROM delivery_outbox WHERE stream = %s AND seq BETWEEN %s AND %s",  # its index is unique
+    "in": """
+        SELECT (SELECT COUNT(DISTINCT seq) FROM delivery_inbox WHERE stream = %s AND seq BETWEEN %s AND %s)
+             + (SELECT COUNT(*) FROM delivery_passed AS passed
+                WHERE stream = %s AND seq BETWEEN %s AND %s AND NOT EXISTS (
+                    SELECT 1 FROM delivery_inbox AS inbox
+                    WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
+    """,
+}
 
 
 class MariaDBHistory:
@@ -187,17 +198,7 @@ class MariaDBHistory:
 
     async def count_seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> int:
         span = (stream, first_seq, last_seq)
-        if side == "out":  # its index is unique
-            sql = "SELECT COUNT(*) FROM delivery_outbox WHERE stream = %s AND seq BETWEEN %s AND %s"
-            return int((await fetch(conn, sql, span))[0][0])
-        sql = """
-            SELECT (SELECT COUNT(DISTINCT seq) FROM delivery_inbox WHERE stream = %s AND seq BETWEEN %s AND %s)
-                 + (SELECT COUNT(*) FROM delivery_passed AS passed
-                    WHERE stream = %s AND seq BETWEEN %s AND %s AND NOT EXISTS (
-                        SELECT 1 FROM delivery_inbox AS inbox
-                        WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
-            """
-        return int((await fetch(conn, sql, (*span, *span)))[0][0])
+        return int((await fetch(conn, COUNT[side], span if side == "out" else (*span, *span)))[0][0])
 
     async def seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> list[int]:
         span = (stream, first_seq, last_seq)
@@ -345,6 +346,17 @@ class MariaDBHistory:
             (settled, settled, settled),
         )
         return [Finding(*row) for row in rows]
+
+    async def phantoms(self, conn: Connection, stream: str, rows_max: int) -> list[Phantom]:
+        rows = await fetch(
+            conn,
+            """
+            SELECT epoch, seq, event_id, event_key, parked, received_at FROM delivery_phantom
+            WHERE stream = %s AND resolved_at IS NULL ORDER BY epoch, seq LIMIT %s
+            """,
+            (stream, rows_max),
+        )
+        return [Phantom(epoch, seq, str(event), key, bool(parked), at) for epoch, seq, event, key, parked, at in rows]
 
     async def unresolved(self, conn: Connection) -> dict[tuple[str, What], int]:
         rows = await fetch(

@@ -48,20 +48,19 @@ class MariaDBLanes:
     async def lock_lanes(self, conn: Connection, family: str) -> dict[str, StreamState]:
         rows = await fetch(
             conn,
-            "SELECT stream, epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream"
+            "SELECT stream, epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream"
             " WHERE stream IN %s ORDER BY stream FOR UPDATE",
             (streams_of(family),),
         )
         found = {row[0]: StreamState(*row[1:]) for row in rows}
         return {lane.stream: found[lane.stream] for lane in numbered(family, list(found))}
 
-    async def set_lanes(self, conn: Connection, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
+    async def set_lanes(self, conn: Connection, stream: str, lanes: int, last_seq: int, barrier_due: str) -> bool:
         return (
             await write(
                 conn,
-                "UPDATE delivery_stream SET lanes = %s, barrier_seq = IF(%s > last_seq, %s, barrier_seq), last_seq = %s"
-                " WHERE stream = %s AND last_seq = %s",
-                (lanes, to_seq, to_seq, to_seq, stream, from_seq),
+                "UPDATE delivery_stream SET lanes = %s, barrier_due = %s WHERE stream = %s AND last_seq = %s",
+                (lanes, barrier_due, stream, last_seq),
             )
             == 1
         )
@@ -73,6 +72,9 @@ class MariaDBLanes:
             [(stream, *row, seq)],
         )
         await insert(conn, "INSERT INTO delivery_lane_barrier (stream, seq, requires)", [(stream, seq, requires)])
+        await write(
+            conn, "UPDATE delivery_stream SET barrier_seq = %s, barrier_due = '' WHERE stream = %s", (seq, stream)
+        )
 
     async def next_barrier(self, conn: Connection, stream: str, after_seq: int) -> tuple[int, str] | None:
         rows = await fetch(

@@ -6,6 +6,7 @@ from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 
 _NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+_STATE = "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream"
 _IN_TTL = "UTC_TIMESTAMP(6) + INTERVAL %s SECOND"
 
 
@@ -78,7 +79,7 @@ class MariaDBOutbox:
     async def stream_state(self, conn: Connection, stream: str) -> StreamState | None:
         rows = await fetch(
             conn,
-            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = %s",
+            f"{_STATE} WHERE stream = %s",
             (stream,),
         )
         return StreamState(*rows[0]) if rows else None
@@ -86,7 +87,7 @@ class MariaDBOutbox:
     async def lock_stream(self, conn: Connection, stream: str) -> StreamState:
         rows = await fetch(
             conn,
-            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = %s FOR UPDATE",
+            f"{_STATE} WHERE stream = %s FOR UPDATE",
             (stream,),
         )
         if not rows:

@@ -67,6 +67,8 @@ class PostgresDialect(PostgresOutbox, PostgresLanes, PostgresInbox, PostgresPark
     def is_store_fault(self, error: Exception) -> bool:
         if isinstance(error, asyncpg.InFailedSQLTransactionError):
             return False  # a statement before it failed, and whoever sent that swallowed the error
+        if isinstance(error, asyncpg.UndefinedTableError):
+            return True  # it is not migrated yet, or is just being restored
         if isinstance(error, asyncpg.PostgresError):
             return str(error.sqlstate or "XX")[:2] in _STORE_FAULT_CLASSES
         return isinstance(error, asyncpg.InterfaceError | OSError)

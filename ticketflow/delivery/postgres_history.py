@@ -3,12 +3,23 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ticketflow.delivery.dialect_history import Finding, Hole, Replay, Side, Span, What
+from ticketflow.delivery.dialect_history import Finding, Hole, Phantom, Replay, Side, Span, What
 from ticketflow.delivery.postgres_driver import Connection, count
 from ticketflow.feed import FORKS_MAX
 
 _TABLES = {"fork": "delivery_fork", "phantom": "delivery_phantom", "hole": "delivery_hole"}
 _SEQ_OF = {"fork": "after_seq", "phantom": "seq", "hole": "first_seq"}
+
+COUNT: dict[Side, str] = {
+    "out": "SELECT count(*) FROM delivery_outbox WHERE stream = $1 AND seq BETWEEN $2 AND $3",  # its index is unique
+    "in": """
+        SELECT (SELECT count(DISTINCT seq) FROM delivery_inbox WHERE stream = $1 AND seq BETWEEN $2 AND $3)
+             + (SELECT count(*) FROM delivery_passed AS passed
+                WHERE stream = $1 AND seq BETWEEN $2 AND $3 AND NOT EXISTS (
+                    SELECT 1 FROM delivery_inbox AS inbox
+                    WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
+    """,
+}
 
 
 class PostgresHistory:
@@ -186,17 +197,7 @@ class PostgresHistory:
         )
 
     async def count_seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> int:
-        if side == "out":  # its index is unique
-            sql = "SELECT count(*) FROM delivery_outbox WHERE stream = $1 AND seq BETWEEN $2 AND $3"
-        else:
-            sql = """
-                SELECT (SELECT count(DISTINCT seq) FROM delivery_inbox WHERE stream = $1 AND seq BETWEEN $2 AND $3)
-                     + (SELECT count(*) FROM delivery_passed AS passed
-                        WHERE stream = $1 AND seq BETWEEN $2 AND $3 AND NOT EXISTS (
-                            SELECT 1 FROM delivery_inbox AS inbox
-                            WHERE inbox.stream = passed.stream AND inbox.seq = passed.seq))
-                """
-        return cast(int, await conn.fetchval(sql, stream, first_seq, last_seq))
+        return cast(int, await conn.fetchval(COUNT[side], stream, first_seq, last_seq))
 
     async def seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> list[int]:
         if side == "out":
@@ -374,6 +375,17 @@ class PostgresHistory:
             settled,
         )
         return [Finding(*row) for row in rows]
+
+    async def phantoms(self, conn: Connection, stream: str, rows_max: int) -> list[Phantom]:
+        rows = await conn.fetch(
+            """
+            SELECT epoch, seq, event_id::text, event_key, parked, received_at FROM delivery_phantom
+            WHERE stream = $1 AND resolved_at IS NULL ORDER BY epoch, seq LIMIT $2
+            """,
+            stream,
+            rows_max,
+        )
+        return [Phantom(*row) for row in rows]
 
     async def unresolved(self, conn: Connection) -> dict[tuple[str, What], int]:
         rows = await conn.fetch(

@@ -55,7 +55,7 @@ class PostgresLanes:
     async def lock_lanes(self, conn: Connection, family: str) -> dict[str, StreamState]:
         rows = await conn.fetch(
             """
-            SELECT s.stream, epoch, last_seq, acked_seq, lanes, barrier_seq
+            SELECT s.stream, epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due
             FROM unnest($1::text[]) WITH ORDINALITY AS names (stream, n) JOIN delivery_stream AS s USING (stream)
             ORDER BY n FOR UPDATE OF s
             """,
@@ -63,19 +63,15 @@ class PostgresLanes:
         )
         return {row[0]: StreamState(*row[1:]) for row in rows}
 
-    async def set_lanes(self, conn: Connection, stream: str, lanes: int, from_seq: int, to_seq: int) -> bool:
+    async def set_lanes(self, conn: Connection, stream: str, lanes: int, last_seq: int, barrier_due: str) -> bool:
         return (
             count(
                 await conn.execute(
-                    """
-                    UPDATE delivery_stream SET lanes = $2, last_seq = $4,
-                        barrier_seq = CASE WHEN $4 > $3 THEN $4 ELSE barrier_seq END
-                    WHERE stream = $1 AND last_seq = $3
-                    """,
+                    "UPDATE delivery_stream SET lanes = $2, barrier_due = $4 WHERE stream = $1 AND last_seq = $3",
                     stream,
                     lanes,
-                    from_seq,
-                    to_seq,
+                    last_seq,
+                    barrier_due,
                 )
             )
             == 1
@@ -92,6 +88,9 @@ class PostgresLanes:
         )
         await conn.execute(
             "INSERT INTO delivery_lane_barrier (stream, seq, requires) VALUES ($1, $2, $3)", stream, seq, requires
+        )
+        await conn.execute(
+            "UPDATE delivery_stream SET barrier_seq = $2, barrier_due = '' WHERE stream = $1", stream, seq
         )
 
     async def next_barrier(self, conn: Connection, stream: str, after_seq: int) -> tuple[int, str] | None:

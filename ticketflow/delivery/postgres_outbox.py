@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.postgres_driver import Connection, count
 
+_STATE = "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream"
+
 
 class PostgresOutbox:
     # -- outbox
@@ -96,15 +98,13 @@ class PostgresOutbox:
 
     async def stream_state(self, conn: Connection, stream: str) -> StreamState | None:
         row = await conn.fetchrow(
-            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = $1", stream
+            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream WHERE stream = $1",
+            stream,
         )
         return None if row is None else StreamState(*row)
 
     async def lock_stream(self, conn: Connection, stream: str) -> StreamState:
-        row = await conn.fetchrow(
-            "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq FROM delivery_stream WHERE stream = $1 FOR UPDATE",
-            stream,
-        )
+        row = await conn.fetchrow(f"{_STATE} WHERE stream = $1 FOR UPDATE", stream)
         if row is None:
             raise LookupError(f"stream {stream!r} has no row in delivery_stream")
         return StreamState(*row)

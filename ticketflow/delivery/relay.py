@@ -85,7 +85,8 @@ class Relay(Generic[ConnT]):
         self._addresses = addresses
         self._connect = connect
         self._lease = Lease(pool, dialect, name=lease or f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
-        self._ledger = Ledger(pool, dialect, stream, self._lease, lane)
+        self._lane = lane or Lane(stream, 0)
+        self._ledger = Ledger(pool, dialect, stream, self._lease, self._lane)
         self._let_go = asyncio.Event()
         self._rotation = Rotation(addresses)
         self._backoff = Backoff(rng=jitter.rng)
@@ -113,10 +114,11 @@ class Relay(Generic[ConnT]):
         """Something may wait in the outbox."""
         self._work.set()
 
-    def look_again(self) -> None:
-        """The number of lanes has changed."""
-        self._ledger.look_again()
-        self._work.set()
+    def look_again(self, lanes: int) -> None:
+        """There are ``lanes`` now, which may be news."""
+        if self._ledger.lanes != lanes:
+            self._ledger.look_again()
+            self._work.set()
 
     def let_go(self) -> None:
         """End the session, let the lease go, and leave it to others for a while."""
@@ -196,7 +198,8 @@ class Relay(Generic[ConnT]):
             self._addresses, hello, ssl=self._ssl, limits=self._limits, rotation=self._rotation
         )
         try:
-            resume = decide(self.stream, state, session.welcome.epoch, session.welcome.watermark)
+            welcome = session.welcome
+            resume = decide(self.stream, state, welcome.epoch, welcome.watermark, lane=self._lane.number)
             if isinstance(resume, Forking):
                 await self._fork(resume, state)
             await self._ledger.resume(resume)
@@ -212,7 +215,8 @@ class Relay(Generic[ConnT]):
             metrics.FORKS.labels(self.stream).inc()
         raise StreamForked(
             f"stream {self.stream}: the receiver has {forking.watermark} of epoch {forking.epoch}, this sender"
-            f" {seen.last_seq} of epoch {seen.epoch}: it goes on in epoch {epoch or 'that another began'}"
+            f" {seen.last_seq} of epoch {seen.epoch}, and {forking.after_seq} are surely the same: it goes on in epoch"
+            f" {epoch or 'that another began'}"
         )
 
     async def _pump(self, session: SenderSession, pump: Pump[ConnT]) -> None:

@@ -157,9 +157,8 @@ class Relays(Generic[ConnT]):
             relay = Relay(self._pool, self._dialect, stream=lane.stream, lane=lane, lease=lease, **self._settings)
             metrics.LEASE_HELD.labels(lane.stream)  # 0: a lane that nobody relays is to be seen
             self._running[lane, lease] = relay, asyncio.create_task(relay.run_lane(), name=f"relay {lane.stream}")
-        if changed:
-            for relay, _ in self._running.values():
-                relay.look_again()
+        for relay, _ in self._running.values():
+            relay.look_again(lanes)  # not only when it changed for us: a session may have begun between two changes
 
     async def _share(self) -> None:
         """Spread the lanes over the replicas."""

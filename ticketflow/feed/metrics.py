@@ -52,7 +52,8 @@ def count_refusal(role: Role, way: str, code: str) -> None:
     REFUSALS.labels(role, way, code if code in set(Code) else "other").inc()
 
 
-def count_tls_fault(role: Role, found: Found) -> None:
+def count_tls_fault(role: str, found: Found) -> None:
+    """``role``: of a feed; or who else does TLS by this package's means."""
     TLS_FAULTS.labels(role, found.fault, "peer" if found.by_peer else "us").inc()
 
 

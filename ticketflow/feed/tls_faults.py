@@ -85,7 +85,7 @@ def fault_of(error: BaseException) -> Found:
         return _of_reason(getattr(error, "reason", None) or "", str(error))
     if isinstance(error, TimeoutError) or "handshake is taking longer" in str(error):
         return _found(Fault.TIMEOUT, "it did not finish the TLS handshake in time")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | EOFError | StopAsyncIteration):
         return _found(Fault.CUT, "it closed the connection in the TLS handshake; perhaps it does not trust us")
     return _found(Fault.OTHER, str(error))
 

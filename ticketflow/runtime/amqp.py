@@ -8,6 +8,7 @@ Laws of this module and of ``amqp_session``:
 - Errors leave as ``Unavailable`` (it did not happen) or ``Indefinite`` (it may have happened).
 - Any node will do, and the one that has just failed us will not: after a lost session or a failed attempt the next
   address is tried, without waiting for a node that does not answer to say goodbye.
+- An `amqps` address is never dialled without ``NodeTls``: the library would trust any CA of the machine's.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from yarl import URL
 from ticketflow.events.topology import Topology
 from ticketflow.runtime.amqp_message import Delivery, Headers, Outgoing, Published, QueueFacts
 from ticketflow.runtime.amqp_session import CLOSE_TIMEOUT_S, Session, unavailable
-from ticketflow.runtime.errors import RuntimeFault
+from ticketflow.runtime.amqp_tls import NodeTls
+from ticketflow.runtime.errors import RuntimeFault, Unavailable
 
 __all__ = ["Broker", "Delivery", "Headers", "Outgoing", "Published", "QueueFacts", "Session"]
 
@@ -37,10 +39,16 @@ for _noisy in ("aiormq", "aio_pika"):  # they log each failure that we raise, ev
 
 
 class Broker:
-    """Opens sessions at one of several nodes, and keeps the newest. ``url``: AMQP URLs, comma-separated."""
+    """Opens sessions at one of several nodes, and keeps the newest. ``url``: AMQP URLs, comma-separated.
 
-    def __init__(self, url: str, topology: Topology, *, name: str) -> None:
+    ``tls``: how to reach those that are `amqps`. Raises ValueError when there is one and no ``tls``.
+    """
+
+    def __init__(self, url: str, topology: Topology, *, name: str, tls: NodeTls | None = None) -> None:
         self._urls = deque(_with_defaults(each.strip(), name) for each in url.split(","))
+        if tls is None and any(each.scheme == "amqps" for each in self._urls):
+            raise ValueError("an amqps URL, and no certificates for it")
+        self._tls = tls
         self._topology = topology
         self._session: Session | None = None
         self._opening = asyncio.Lock()
@@ -77,7 +85,11 @@ class Broker:
         self._urls.rotate(-1)
 
     async def _open(self) -> Session:
-        connection = aio_pika.Connection(self._urls[0])
+        url = self._urls[0]
+        tls = self._tls if url.scheme == "amqps" else None
+        connection = aio_pika.Connection(url)
+        if tls is not None:
+            connection.kwargs["transport_factory"] = tls  # for aiormq; aio-pika hands on what is here
         try:
             with unavailable("connecting"):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -88,10 +100,13 @@ class Broker:
                     assert isinstance(raw, RawChannel)
                     session = Session(connection, channel, raw)
             await session.declare(self._topology)
-        except BaseException:
+        except BaseException as error:
+            greeted = connection.transport is not None
             with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await connection.close()  # also one that never connected: else its finalizer tries to
+            if tls is not None and not greeted and isinstance(error, Unavailable):
+                raise (tls.failure(url, error) or error) from error.__cause__
             raise
         return session
 

@@ -51,7 +51,7 @@ async def test_half_of_the_tls_settings_is_refused() -> None:
         "serve",
         BRIDGE_HTTP_PORT="1",
         BRIDGE_FEED_PORT="2",
-        BRIDGE_AMQP_URL="amqp://a",
+        BRIDGE_AMQP_URL="amqp://a:b@localhost",
         BRIDGE_FEED_TLS_CA="x",
     )
 

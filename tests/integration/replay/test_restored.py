@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from tests.integration.replay.conftest import HEALED_S, Bridge, World
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(300)  # the first one starts three servers, on a machine that may be busy
 
 
 async def test_a_portal_restored_while_nothing_flows_gets_its_lost_events_again(world: World) -> None:
@@ -36,7 +40,7 @@ async def test_a_portal_restored_to_nothing_under_load_gets_everything_again(wor
     try:
         await world.restore_portal(copy)
         held = len(await world.billing.ids())
-        await wait_until(lambda: more_than(world, held + 100))
+        await wait_until(lambda: more_than(world, held + 100), HEALED_S)
     finally:
         selling.cancel()
 
@@ -63,7 +67,7 @@ async def test_a_bridge_that_dies_during_the_replay_and_requests_that_nobody_hea
     world.bridges[:] = [Bridge(amqp_url, port) for port in ports]
     for bridge in world.bridges:
         await bridge.start()
-    await wait_until(lambda: world.bridges[0].feed.streams or world.bridges[1].feed.streams)
+    await wait_until(lambda: world.bridges[0].feed.streams or world.bridges[1].feed.streams, HEALED_S)
     await world.bridges[1 if world.bridges[1].feed.streams else 0].kill()
 
     await world.all_arrived()
@@ -88,7 +92,7 @@ async def test_a_billing_restored_to_an_older_state_forks_and_the_portal_lists_w
     [(epoch_now,)] = await world.billing.rows("SELECT epoch FROM delivery_stream")
     assert epoch_now > epoch
     assert await world.billing.rows("SELECT epoch, after_seq FROM delivery_fork") == [(epoch, 80)]
-    await wait_until(lambda: positions_are(world, epoch_now, 120))
+    await wait_until(lambda: positions_are(world, epoch_now, 120), HEALED_S)
 
 
 async def test_a_billing_restored_while_no_bridge_remembers_it_is_found_out_by_the_portal(world: World) -> None:
@@ -130,10 +134,62 @@ async def test_what_rabbitmq_has_lost_is_filled_in(world: World) -> None:
     await world.all_arrived()
     await world.portal.stop()
     await world.billing.sell(20)
-    await wait_until(world.billing.idle)
+    await wait_until(world.billing.idle, HEALED_S)
     await world.purge()
 
     await world.portal.start()
 
     await world.all_arrived()
     await world.nothing_doubled()
+
+
+async def test_lanes_before_and_after_the_copy_are_replayed_each_by_itself(world: World) -> None:
+    await world.billing.sell(10)
+    await world.all_arrived()
+    await world.billing.set_lanes(2)
+    await world.billing.sell(20)
+    await world.all_arrived()
+    copy = world.copy_of_portal()
+    await world.billing.sell(20)
+    await world.billing.set_lanes(3)
+    lost = await world.billing.sell(20)
+    await world.all_arrived()
+
+    await world.restore_portal(copy)
+    await world.billing.sell(1)
+
+    await world.all_arrived()
+    assert {await world.portal.state(sale) for sale in lost} == {"CONFIRMED"}
+    await world.nothing_doubled()
+    assert await world.portal.phantoms() == set()
+    await wait_until(lambda: nothing_is_missing(world), HEALED_S)
+
+
+async def test_a_billing_with_lanes_restored_to_an_older_state_forks_in_each(world: World) -> None:
+    await world.billing.sell(1)
+    await world.all_arrived()
+    await world.billing.set_lanes(2)
+    await world.billing.sell(20)
+    await world.all_arrived()
+    copy = world.copy_of_billing()
+    await world.billing.sell(30)
+    await world.all_arrived()
+    before = await world.portal.ids()
+
+    await world.restore_billing(copy)
+    await world.billing.sell(10)
+    await world.all_arrived()
+
+    kept = await world.billing.ids()
+    await wait_until(lambda: phantoms_are(world, before - kept), HEALED_S)
+    forked = await world.billing.rows("SELECT stream FROM delivery_fork ORDER BY stream")
+    assert forked == [("billing",), ("billing.1",)]
+    await wait_until(lambda: nothing_is_missing(world), HEALED_S)
+
+
+async def nothing_is_missing(world: World) -> bool:
+    """The portal stands in every lane where billing does."""
+    sent = await world.billing.rows("SELECT stream, epoch, last_seq FROM delivery_stream WHERE last_seq > 0")
+    rows = await world.portal.rows("SELECT stream, epoch, watermark, ahead FROM portal_stream")
+    assert sorted(tuple(row) for row in rows) == sorted((*lane, []) for lane in sent)
+    return True

@@ -1,6 +1,7 @@
-"""The embedded stack's feeds: mutual TLS, each listener for its own sender; renewed while all run."""
+"""The embedded stack's feeds and its RabbitMQ: mutual TLS, each listener for its own sender; renewed while all run."""
 
 import asyncio
+import ssl
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -63,19 +64,47 @@ async def test_a_listener_lets_its_own_sender_in_and_nobody_else(ring: Ring, pro
         await wait_until(partial(has_refused, ring, program, reason))
 
 
+def sessions(ring: Ring) -> set[tuple[str, ...]]:
+    """RabbitMQ's clients: whose certificate, by which TLS."""
+    columns = ("peer_cert_subject", "ssl_protocol")
+    said = ring.stack.rabbitmq.control("list_connections", "--no-table-headers", *columns)
+    return {tuple(line.split("\t")) for line in said.splitlines()}
+
+
+def shown_by_rabbitmq(ring: Ring) -> str:
+    with ring.stack.rabbitmq._connection() as connection:
+        assert isinstance(connection, ssl.SSLSocket)
+        connection.sendall(b"AMQP\x00\x00\x09\x01")
+        connection.recv(8)
+        return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"").strip()
+
+
+async def test_bridge_and_portal_reach_rabbitmq_by_mutual_tls_only(ring: Ring) -> None:
+    await ring.ready()
+    assert await asyncio.to_thread(sessions, ring) == {
+        (f"CN={role},O=TicketFlow", "tlsv1.3") for role in ("bridge", "portal")
+    }
+
+
 async def test_certificates_are_renewed_by_the_next_up_and_nothing_restarts(ring: Ring, shop: Shop) -> None:
     await ring.ready()
     pids = {name: state.pid for name, state in ring.stack.supervisor.states().items()}
     tls = ring.stack.places.tls
     for role in development_ca.SERVICES:
         files(ring, role)[0].unlink()
+    of_node = development_ca.rabbitmq_tls(tls).cert
+    of_node.unlink()
     development_ca.make(tls, datetime.now(UTC) - timedelta(days=380))  # as if they had been made then
     near = {role: files(ring, role)[0].read_text() for role in development_ca.SERVICES}
+    node_was_near = of_node.read_text()
     await asyncio.to_thread(ring.up)
     assert all(files(ring, role)[0].read_text() != near[role] for role in development_ca.SERVICES)
 
     for program, role in {**ROLES, "portal": "portal"}.items():
         await wait_until(partial(has_taken, ring, program, role))
+    assert of_node.read_text() != node_was_near
+    await wait_until(lambda: shown_by_rabbitmq(ring) == of_node.read_text().strip())
+    await asyncio.to_thread(ring.stack.rabbitmq.control, "close_all_connections", "so that all shake hands anew")
     assert {name: state.pid for name, state in ring.stack.supervisor.states().items()} == pids
     event = await shop.event(seats=1)
     purchase = await Buyer(shop).hold(event, event.seats)

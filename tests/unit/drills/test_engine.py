@@ -250,3 +250,21 @@ def test_images_are_built_for_up_and_for_nothing_else(
     monkeypatch.setattr(engine, "ready", ready)
     assert engine.main(arguments) == 0
     assert asked == [builds]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "built"),
+    [(["up", "--detach"], True), (["--no-build", "up", "-d"], False), (["--profile", "drills", "down"], False)],
+)
+def test_what_is_for_compose_gets_there_as_it_was_written(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, arguments: list[str], built: bool
+) -> None:
+    def run(command: list[str], **_options: object) -> "subprocess.CompletedProcess[bytes]":
+        machine.ran.append(tuple(command))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("drills.engine.subprocess.run", run)
+    assert engine.main(arguments) == 0
+    meant = [argument for argument in arguments if argument != "--no-build"]
+    assert machine.ran[-1] == ("docker", "compose", "--project-name", "ticketflow", "-f", "docker-compose.yml", *meant)
+    assert (("build",) in machine.ran) is built

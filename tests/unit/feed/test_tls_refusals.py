@@ -2,8 +2,9 @@
 
 from structlog.testing import capture_logs
 
+from ticketflow.feed.seldom import QUIET_S, REMEMBERED_MAX
 from ticketflow.feed.tls_faults import Fault, Found
-from ticketflow.feed.tls_refusals import QUIET_S, REMEMBERED_MAX, TlsRefusals
+from ticketflow.feed.tls_refusals import TlsRefusals
 
 EXPIRED = Found(Fault.EXPIRED, by_peer=False, text="its certificate has expired")
 PLAIN = Found(Fault.PLAIN_TEXT, by_peer=False, text="it speaks no TLS")

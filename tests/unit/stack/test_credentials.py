@@ -27,6 +27,7 @@ from ticketflow.feed import client_context, server_context
 from ticketflow.feed.identity import Identity
 from ticketflow.feed.tls import peer_names
 from ticketflow.runtime.amqp import Broker
+from ticketflow.runtime.amqp_tls import node_tls
 from ticketflow.runtime.postgres_driver import hosts_of
 
 NOW = datetime.now(UTC)
@@ -135,11 +136,11 @@ def test_what_is_missing_is_added_and_the_rest_stays(into: Path) -> None:
 
 
 def test_what_a_killed_run_left_behind_is_no_obstacle(into: Path) -> None:
-    (into / "portal/.amqp-url.new").write_text("amq")
-    (into / "portal/amqp-url").unlink()
+    (into / "portal/.amqps-url.new").write_text("amq")
+    (into / "portal/amqps-url").unlink()
     credentials.make(into)
-    assert not (into / "portal/.amqp-url.new").exists()
-    assert (into / "portal/amqp-url").read_text().startswith("amqp://portal:")
+    assert not (into / "portal/.amqps-url.new").exists()
+    assert (into / "portal/amqps-url").read_text().startswith("amqps://portal:")
 
 
 def test_what_a_person_has_put_there_is_kept_and_said(into: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,6 +178,7 @@ def test_two_runs_at_once_are_refused(into: Path) -> None:
     [
         ("postgres/tls.crt", ["postgres1", "postgres2", "postgres3", "haproxy1", "haproxy2", "localhost"]),
         ("etcd/tls.crt", ["etcd1", "etcd2", "etcd3", "localhost"]),
+        ("rabbitmq/tls.crt", ["rabbitmq1", "rabbitmq2", "rabbitmq3"]),
         ("reservation/feed.crt", ["reservation1", "reservation2", "reservation"]),
         ("billing/feed.crt", ["billing-listener1", "billing-listener2", "billing-listener"]),
         ("bridge/feed.crt", ["bridge1", "bridge2", "bridge"]),
@@ -321,6 +323,13 @@ def test_each_feed_opens_under_the_names_that_are_dialled(made: Path, sender: st
     assert f"spiffe://ticketflow/{sender}" in seen
 
 
+@pytest.mark.parametrize("client", ["bridge", "portal"])
+@pytest.mark.parametrize("host", ["rabbitmq1", "rabbitmq2", "rabbitmq3"])
+def test_each_node_of_rabbitmq_is_reached_under_its_name(made: Path, client: str, host: str) -> None:
+    node = server_context(*files(made, "rabbitmq", "tls"))
+    assert f"spiffe://ticketflow/{client}" in shake_hands(client_context(*files(made, client)), node, host)
+
+
 def test_a_process_takes_what_a_later_run_renews(tmp_path: Path) -> None:
     credentials.make(tmp_path, NOW - timedelta(days=380))
     clock = iter(range(10_000))
@@ -391,16 +400,17 @@ def test_a_dsn_means_the_same_to_every_driver(made: Path, place: str, user: str,
 
 @pytest.mark.parametrize("user", ["bridge", "portal"])
 def test_an_amqp_url_names_every_node(made: Path, user: str) -> None:
-    text = (made / user / "amqp-url").read_text()
-    urls = [URL(str(url)) for url in Broker(text, Topology((), (), ()), name="test")._urls]
+    text = (made / user / "amqps-url").read_text()
+    nodes = node_tls(Identity(*files(made, user)), [f"spiffe://ticketflow/{user}"])
+    urls = [URL(str(url)) for url in Broker(text, Topology((), (), ()), name="test", tls=nodes)._urls]
     assert [url.host for url in urls] == ["rabbitmq1", "rabbitmq2", "rabbitmq3"]
     for url in urls:
         assert (url.user, url.password) == (user, (made / f"rabbitmq/{user}-password").read_text())
-        assert (url.port, url.query["heartbeat"]) == (5672, "5")
+        assert (url.scheme, url.port, url.query["heartbeat"]) == ("amqps", 5671, "5")
 
 
 async def test_an_amqp_url_means_the_vhost_slash(made: Path) -> None:
-    assert Connection((made / "bridge/amqp-url").read_text().split(",")[0]).vhost == "/"
+    assert Connection((made / "bridge/amqps-url").read_text().split(",")[0]).vhost == "/"
 
 
 # -- the command

@@ -1,4 +1,4 @@
-"""The embedded stack's feeds find each other by their development certificates: settings, files and lists fit."""
+"""The embedded stack's services find each other, and RabbitMQ, by their development certificates."""
 
 import ssl
 from pathlib import Path
@@ -14,7 +14,7 @@ from stack import development_ca
 from stack.programs import service_environment
 from stack.settings import Settings
 from stack.stack import Stack
-from ticketflow.feed import Tls, identity_of, tls_of
+from ticketflow.feed import Tls, identity_of, server_context, tls_of
 from ticketflow.feed.tls import peer_names
 from ticketflow.runtime.settings import load
 
@@ -34,11 +34,10 @@ class Embedded:
         self.stack = Stack(Settings(run, 20000, 20100))
         self.stack.places.secrets.mkdir(parents=True)
         development_ca.make(self.stack.places.tls)
+        self.stack.write_derived_secrets()
 
     def settings(self, name: str) -> msgspec.Struct:
         [service] = [service for service in self.stack.services if service.name == name]
-        for secret in service.secrets.values():
-            self.stack.secrets.get(secret)
         return load(SETTINGS[name], service.module, service_environment(service, self.stack.places.secrets))
 
     def tls(self, name: str, allowed: str) -> Tls:
@@ -86,6 +85,21 @@ def test_each_feed_of_the_stack_opens(embedded: Embedded, sender: str, whom_it_f
     of_sender, of_receiver = names_shown(feeding.identity.client, listening.identity.server)
     assert listening.admits(of_sender)
     assert feeding.admits(of_receiver)
+
+
+@pytest.mark.parametrize("client", ["bridge", "portal"])
+def test_rabbitmq_is_reached_by_tls_only(embedded: Embedded, client: str) -> None:
+    settings, server = embedded.settings(client), embedded.stack.rabbitmq
+    assert isinstance(settings, BridgeSettings | PortalSettings)
+    assert settings.amqp_url.startswith("amqps://")
+    assert ("listeners.tcp", "none") in server._settings()
+    assert server.tls is not None
+    going = embedded.tls(client, "amqp_tls_allowed")
+    of_client, of_node = names_shown(
+        going.identity.client, server_context(server.tls.cert, server.tls.key, server.tls.ca)
+    )
+    assert going.admits(of_node)
+    assert f"spiffe://ticketflow/{client}" in of_client
 
 
 def test_no_listener_lets_in_another_role(embedded: Embedded) -> None:

@@ -4,7 +4,8 @@
 
 ALTER TABLE delivery_stream
     ADD COLUMN IF NOT EXISTS lanes SMALLINT NOT NULL DEFAULT 1 COMMENT 'How many lanes the family has now; alike in all of its rows, which change together.',
-    ADD COLUMN IF NOT EXISTS barrier_seq BIGINT NOT NULL DEFAULT 0 COMMENT 'Where the newest barrier of this lane stands; 0 for none.';
+    ADD COLUMN IF NOT EXISTS barrier_seq BIGINT NOT NULL DEFAULT 0 COMMENT 'Where the newest barrier of this lane stands; 0 for none.',
+    ADD COLUMN IF NOT EXISTS barrier_due TEXT CHARACTER SET utf8mb4 NOT NULL DEFAULT '' COMMENT 'JSON: what the barrier requires that its relay has to stamp before anything else; empty for none.';
 
 -- First the column, at once whatever the table's size; then its default, which fills it for versions without lanes too;
 -- then what was staged before and has no seq yet. Rows that have one never need it.

@@ -3,10 +3,12 @@
 
 ALTER TABLE delivery_stream
     ADD COLUMN lanes smallint NOT NULL DEFAULT 1 CHECK (lanes BETWEEN 1 AND 64),
-    ADD COLUMN barrier_seq bigint NOT NULL DEFAULT 0;
+    ADD COLUMN barrier_seq bigint NOT NULL DEFAULT 0,
+    ADD COLUMN barrier_due text NOT NULL DEFAULT '';
 
 COMMENT ON COLUMN delivery_stream.lanes IS 'How many lanes the family has now; alike in all of its rows, which change together.';
 COMMENT ON COLUMN delivery_stream.barrier_seq IS 'Where the newest barrier of this lane stands; 0 for none.';
+COMMENT ON COLUMN delivery_stream.barrier_due IS 'JSON: what the barrier requires that its relay has to stamp before anything else; empty for none.';
 
 -- The slot of a key, for whoever staged it, versions without lanes included. Only what is not stamped yet is in here.
 CREATE INDEX delivery_outbox_slot

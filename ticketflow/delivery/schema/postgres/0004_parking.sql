@@ -12,6 +12,7 @@ CREATE TABLE delivery_audit (
 CREATE INDEX delivery_audit_action ON delivery_audit (action);
 
 COMMENT ON TABLE delivery_audit IS 'What people did to the delivery by command, each row in the transaction of the deed. Never purged.';
+COMMENT ON COLUMN delivery_audit.id IS 'Order of writing.';
 COMMENT ON COLUMN delivery_audit.at IS 'When, by the clock of this database.';
 COMMENT ON COLUMN delivery_audit.actor IS 'Who: the user and host of the system, or what --actor said.';
 COMMENT ON COLUMN delivery_audit.action IS 'What, such as parked.requeue.';
