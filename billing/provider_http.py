@@ -98,7 +98,7 @@ class ProviderHttp:
         except _NOT_SENT as error:
             raise ProviderUnavailable(f"cannot reach the provider: {error}") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ProviderIndefinite(f"{method} {path}: {error or 'no answer in time'}") from error
+            raise ProviderIndefinite(f"{method} {path}: {str(error) or 'no answer in time'}") from error
         if len(body) > ANSWER_BYTES_MAX:
             raise ProviderIndefinite(f"{method} {path}: the answer has more than {ANSWER_BYTES_MAX} bytes")
         return HttpAnswer(response.status, response.headers, body)
