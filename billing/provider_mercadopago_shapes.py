@@ -52,7 +52,7 @@ class Cause(msgspec.Struct):
 
 class ErrorAnswer(msgspec.Struct):
     error: str | None = None
-    cause: list[Cause] | Any = None
+    cause: Any = None  # a list of Cause
 
 
 def authorization(payment: Payment) -> Authorization:
@@ -108,6 +108,9 @@ def accepted(answer: HttpAnswer) -> bytes:
 
 def _code(body: bytes) -> str:
     said = decode(body, ErrorAnswer)
-    causes = msgspec.convert(said.cause, list[Cause]) if isinstance(said.cause, list) else []
+    try:
+        causes = msgspec.convert(said.cause or [], list[Cause])
+    except msgspec.ValidationError:  # for people then
+        causes = []
     codes = [str(cause.code) for cause in causes if cause.code is not None]
     return ":".join([said.error or "bad_request", *codes[:1]])

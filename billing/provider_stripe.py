@@ -189,7 +189,9 @@ class StripeProvider:
             refunds = decode(_done(answer), RefundList).data
         except ProviderUnavailable as error:
             raise ProviderIndefinite(str(error)) from error
-        return any(one.metadata.get("key") == key and one.status not in ("failed", "canceled") for one in refunds)
+        return any(
+            (one.metadata or {}).get("key") == key and one.status not in ("failed", "canceled") for one in refunds
+        )
 
     async def _after(self, intent_id: str) -> Authorization:
         """As it stands after what we know has been done: no failure to read that is definite."""

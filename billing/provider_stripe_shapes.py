@@ -41,7 +41,7 @@ class Intent(msgspec.Struct):
     amount: int
     currency: str
     amount_received: int = 0
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
     last_payment_error: IntentError | None = None
     latest_charge: Charge | str | None = None
 
@@ -64,7 +64,7 @@ class Refund(msgspec.Struct):
 
 class RefundEntry(msgspec.Struct):
     status: str | None = None
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
 
 
 class RefundList(msgspec.Struct):
@@ -129,7 +129,7 @@ def authorization(intent: Intent) -> Authorization | None:
         captured_minor=minor_amount(intent.amount_received, currency),
         refunded_minor=minor_amount(refunded, currency),
         reason=error.reason if state == "declined" and error is not None else None,
-        reference=intent.metadata.get("reference"),
+        reference=(intent.metadata or {}).get("reference"),
     )
 
 

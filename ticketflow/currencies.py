@@ -17,6 +17,8 @@ _NONE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR = "CLF UYW"
 
+DIGITS_MAX = 60  # 1e999999999 is a decimal number, too
+
 EXPONENTS = {
     code: digits for digits, codes in ((2, _TWO), (0, _NONE), (3, _THREE), (4, _FOUR)) for code in codes.split()
 }
@@ -45,8 +47,11 @@ def to_decimal(amount_minor: int, currency: str) -> Decimal:
 
 def to_minor(amount: Decimal, currency: str) -> int:
     """The other way; 50, 50.0 and 50.00 are the same. Raises CurrencyUnknown, NotWhole."""
-    numerator, denominator = amount.as_integer_ratio() if amount.is_finite() else (0, 0)
-    scaled = numerator * int(10 ** exponent(currency))
-    if denominator == 0 or scaled % denominator:
-        raise NotWhole(f"{amount} {currency} has more than {exponent(currency)} decimal digits")
-    return scaled // denominator
+    digits = exponent(currency)
+    if not amount.is_finite() or not -DIGITS_MAX <= amount.adjusted() <= DIGITS_MAX:
+        raise NotWhole(f"{amount} {currency} is no amount")
+    numerator, denominator = amount.as_integer_ratio()
+    minor, rest = divmod(numerator * int(10**digits), denominator)
+    if rest:
+        raise NotWhole(f"{amount} {currency} has more than {digits} decimal digits")
+    return minor

@@ -44,7 +44,17 @@ def test_however_it_is_written_it_is_the_same_amount(text: str) -> None:
     assert to_minor(Decimal(text), "EUR") == 5000
 
 
-@pytest.mark.parametrize(("text", "currency"), [("0.001", "EUR"), ("0.5", "CLP"), ("NaN", "EUR"), ("Infinity", "EUR")])
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("0.001", "EUR"),
+        ("0.5", "CLP"),
+        ("NaN", "EUR"),
+        ("Infinity", "EUR"),
+        ("1E+999999999", "EUR"),
+        ("1E-999999999", "EUR"),
+    ],
+)
 def test_half_a_minor_unit_is_refused(text: str, currency: str) -> None:
     with pytest.raises(NotWhole):
         to_minor(Decimal(text), currency)

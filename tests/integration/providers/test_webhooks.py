@@ -1,5 +1,6 @@
 """Webhooks of a real sandbox: signed by each provider's scheme, retried, repeated, in any order, and never lost."""
 
+import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -146,6 +147,18 @@ async def test_on_request_late_repeated_and_in_another_order(kit: Kit, shop: Stu
         assert response.status == 200
     await wait_until(lambda: settled(kit, 3))
     assert [event.provider_event_id for event in map(_event(kit), shop.asked)] == [third, second, first]
+
+
+async def test_a_shuffled_order_is_that_of_its_seed(kit: Kit, shop: Stub) -> None:
+    await manners(kit, paused=True)
+    references = [new_id() for _ in range(6)]
+    for reference in references:
+        await kit.authorize(reference)
+    await manners(kit, order="shuffled", seed=7)
+    await wait_until(lambda: settled(kit, 6))
+    wanted = list(references)
+    random.Random(7).shuffle(wanted)
+    assert [await about(event, kit) for event in map(_event(kit), shop.asked)] == wanted
 
 
 async def test_a_repeated_request_is_no_change_and_is_not_told(kit: Kit, shop: Stub) -> None:
