@@ -1,25 +1,26 @@
 """The provider port over the sandbox's HTTP API."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from billing.provider import (
+    REDIRECT_EXPIRY_S,
     Authorization,
     Declined,
+    NotUnderstood,
     ProviderIndefinite,
     ProviderUnavailable,
+    Redirect,
     Refused,
+    WebhookEvent,
+    best_first,
 )
+from billing.provider_http import TIMEOUT_S, HttpAnswer, ProviderHttp, decode, reading, segment
+from billing.provider_signatures import check_timestamped, header
 
-TIMEOUT_S = 5.0  # of one call, from the wait for a connection to the last byte
-CONNECT_TIMEOUT_S = 2.0
-CONNECTIONS_MAX = 32
-KEEPALIVE_S = 15.0  # well below the 75 s of servers: a connection closed under a request makes its outcome indefinite
-
-# Raised before a byte of the request is sent. ConnectionTimeoutError covers the wait for a free connection as well.
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+SIGNATURE = "X-Sandbox-Signature"
 
 
 class _Authorization(msgspec.Struct):
@@ -29,10 +30,24 @@ class _Authorization(msgspec.Struct):
     captured_minor: int
     refunded_minor: int
     reason: str | None = None
+    reference: str | None = None
 
 
 class _List(msgspec.Struct):
     items: list[_Authorization]
+
+
+class _Checkout(msgspec.Struct):
+    url: str
+    expires_at_us: int
+    captures_at_once: bool
+
+
+class _Event(msgspec.Struct):
+    event_id: str
+    kind: str
+    reference: str
+    authorization_id: str
 
 
 class _Error(msgspec.Struct):
@@ -40,25 +55,21 @@ class _Error(msgspec.Struct):
 
 
 class SandboxProvider:
-    """Between ``open`` and ``close`` it keeps connections open from one call to the next."""
+    """``webhook_secrets``: any of them may have signed."""
 
-    def __init__(self, url: str, key: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._url = url.rstrip("/")
-        self._key = key
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S)
-        self._http: aiohttp.ClientSession | None = None
+    name = "sandbox"
+
+    def __init__(
+        self, url: str, key: str, *, webhook_secrets: Sequence[str] = (), timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._http = ProviderHttp(url, {"Authorization": f"Bearer {key}"}, timeout_s=timeout_s)
+        self._secrets = tuple(webhook_secrets)
 
     async def open(self) -> None:
-        """Connects to nothing yet."""
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=KEEPALIVE_S),
-            timeout=self._timeout,
-            headers={"Authorization": f"Bearer {self._key}"},
-        )
+        await self._http.open()
 
     async def close(self) -> None:
-        if self._http is not None:
-            await self._http.close()
+        await self._http.close()
 
     async def authorize(self, *, reference: str, amount_minor: int, currency: str, card_token: str) -> Authorization:
         wanted = {
@@ -67,10 +78,22 @@ class SandboxProvider:
             "currency": currency,
             "card_token": card_token,
         }
-        status, body = await self._call("POST", "/v1/authorizations", key=reference, json=wanted)
-        if status == 402:
-            raise Declined(_decode(body, _Authorization).reason or "declined")
-        return _authorization(_decode(_accepted(status, body), _Authorization))
+        answer = await self._post("/v1/authorizations", reference, wanted)
+        if answer.status == 402:
+            raise Declined(decode(answer.body, _Authorization).reason or "declined")
+        return _authorization(decode(_accepted(answer), _Authorization))
+
+    async def begin(
+        self, *, reference: str, amount_minor: int, currency: str, expires_s: int = REDIRECT_EXPIRY_S
+    ) -> Redirect:
+        wanted = {
+            "reference": reference,
+            "amount_minor": amount_minor,
+            "currency": currency,
+            "expires_s": expires_s,
+        }
+        made = decode(_accepted(await self._post("/v1/checkouts", f"{reference}:begin", wanted)), _Checkout)
+        return Redirect(made.url, made.expires_at_us, made.captures_at_once)
 
     async def capture(self, authorization_id: str, amount_minor: int, *, key: str) -> Authorization:
         return await self._act(authorization_id, "capture", key, {"amount_minor": amount_minor})
@@ -82,48 +105,51 @@ class SandboxProvider:
         return await self._act(authorization_id, "refund", key, {"amount_minor": amount_minor})
 
     async def fetch(self, reference: str) -> Authorization | None:
+        found = await self.fetch_all(reference)
+        return found[0] if found else None
+
+    async def fetch_all(self, reference: str) -> list[Authorization]:
         try:
-            status, body = await self._call("GET", "/v1/authorizations", params={"reference": reference})
-            found = _decode(_accepted(status, body), _List).items
-        except (ProviderIndefinite, Refused) as error:  # reading has no effect, so its failure is always definite
-            raise ProviderUnavailable(str(error)) from error
-        # A declined try and a successful one may stand under one reference: the one with money in it counts.
-        found.sort(key=lambda item: item.state == "declined")
-        return _authorization(found[0]) if found else None
+            answer = await self._http.call("GET", "/v1/authorizations", params={"reference": reference})
+            found = decode(_accepted(answer), _List).items
+        except (ProviderIndefinite, Refused) as error:
+            raise reading(error) from error
+        return best_first([_authorization(item) for item in found])
+
+    async def read(self, authorization_id: str) -> Authorization | None:
+        try:
+            answer = await self._http.call("GET", f"/v1/authorizations/{segment(authorization_id)}")
+            if answer.status == 404:
+                return None
+            return _authorization(decode(_accepted(answer), _Authorization))
+        except (ProviderIndefinite, Refused) as error:
+            raise reading(error) from error
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now_s: int) -> WebhookEvent:
+        check_timestamped(self._secrets, header(headers, SIGNATURE), body, now_s)
+        try:
+            event = msgspec.json.decode(body, type=_Event)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise NotUnderstood(str(error)) from error
+        return WebhookEvent(event.event_id, event.kind, event.reference, event.authorization_id)
 
     async def _act(self, authorization_id: str, action: str, key: str, wanted: dict[str, Any]) -> Authorization:
-        path = f"/v1/authorizations/{authorization_id}/{action}"
-        status, body = await self._call("POST", path, key=key, json=wanted)
-        return _authorization(_decode(_accepted(status, body), _Authorization))
+        answer = await self._post(f"/v1/authorizations/{segment(authorization_id)}/{action}", key, wanted)
+        return _authorization(decode(_accepted(answer), _Authorization))
 
-    async def _call(self, method: str, path: str, *, key: str | None = None, **options: Any) -> tuple[int, bytes]:
-        assert self._http is not None, "used before open()"
-        headers = {"Idempotency-Key": key} if key is not None else {}
-        try:
-            async with self._http.request(method, self._url + path, headers=headers, **options) as response:
-                return response.status, await response.read()
-        except _NOT_SENT as error:
-            raise ProviderUnavailable(f"cannot reach the provider: {error}") from error
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ProviderIndefinite(f"{method} {path}: {error or 'no answer in time'}") from error
+    async def _post(self, path: str, key: str, wanted: dict[str, Any]) -> HttpAnswer:
+        return await self._http.call("POST", path, headers={"Idempotency-Key": key}, json=wanted)
 
 
-def _accepted(status: int, body: bytes) -> bytes:
-    """``body`` of a success; raises what any other answer means."""
-    if 200 <= status < 300:
-        return body
-    if status in (404, 409, 422):
-        raise Refused(_decode(body, _Error).code)
-    if 400 <= status < 500:  # a wrong key of ours, or too many requests: nothing was done, and no card is to blame
-        raise ProviderUnavailable(f"the provider answers {status} {_decode(body, _Error).code}")
-    raise ProviderIndefinite(f"the provider answers {status}")  # 5xx says nothing about what was done before it
-
-
-def _decode(body: bytes, shape: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProviderIndefinite(f"the provider's answer has another shape: {error}") from error
+def _accepted(answer: HttpAnswer) -> bytes:
+    """The body of a success; raises what any other answer means."""
+    if answer.good:
+        return answer.body
+    if answer.status in (404, 409, 422):
+        raise Refused(decode(answer.body, _Error).code)
+    if 400 <= answer.status < 500:  # a wrong key of ours, or too many requests: nothing was done, no card is to blame
+        raise ProviderUnavailable(f"the provider answers {answer.status} {decode(answer.body, _Error).code}")
+    raise ProviderIndefinite(f"the provider answers {answer.status}")  # 5xx says nothing about what was done before it
 
 
 def _authorization(found: _Authorization) -> Authorization:
@@ -134,4 +160,5 @@ def _authorization(found: _Authorization) -> Authorization:
         captured_minor=found.captured_minor,
         refunded_minor=found.refunded_minor,
         reason=found.reason,
+        reference=found.reference,
     )

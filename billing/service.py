@@ -11,8 +11,9 @@ from billing.changes import Changes
 from billing.exports import Exports
 from billing.handlers import handlers
 from billing.payments import Payments
-from billing.provider_sandbox import SandboxProvider
-from billing.settings import DatabaseSettings, ListenerSettings, WebSettings
+from billing.provider import Provider
+from billing.provider_choice import provider_of
+from billing.settings import DatabaseSettings, ListenerSettings, ProviderSettings, WebSettings
 from billing.settlements import Settlements
 from billing.workers import KeyPurge, Watch, payment_workers
 from ticketflow.delivery import (
@@ -58,7 +59,7 @@ def run_migrations(settings: DatabaseSettings) -> int:
 async def web(service: Service, settings: WebSettings) -> None:
     """The API."""
     pool = await _pool(service, settings, size_max=16)
-    provider = await _provider(service, settings.provider_url, settings.provider_key)
+    provider = await _provider(service, settings)
     outbox: Outbox[Connection] = Outbox(MariaDBDialect(), OUT_STREAM)
     payments = Payments(pool, Changes(outbox), provider, outbox)
     api = Api(pool, payments, settings.hold_token_keys)
@@ -78,7 +79,7 @@ async def web(service: Service, settings: WebSettings) -> None:
 async def listener(service: Service, settings: ListenerSettings) -> None:
     """The feed from reservation, the relay to the bridge, and the workers."""
     pool = await _pool(service, settings, size_max=16)
-    provider = await _provider(service, settings.provider_url, settings.provider_key)
+    provider = await _provider(service, settings)
     dialect = MariaDBDialect()
     outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
     changes = Changes(outbox)
@@ -157,8 +158,8 @@ async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) 
     return pool
 
 
-async def _provider(service: Service, url: str, key: str) -> SandboxProvider:
-    provider = SandboxProvider(url, key)
+async def _provider(service: Service, settings: ProviderSettings) -> Provider:
+    provider = provider_of(settings)
     await provider.open()
     service.on_drain(provider.close, 1)
     return provider

@@ -1,9 +1,11 @@
 """Settings of billing's processes, from BILLING_*."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from ticketflow.currencies import EXPONENTS
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
 from ticketflow.runtime.tls_settings import ROLE, check_tls
@@ -20,22 +22,38 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
 
 
-class WebSettings(DatabaseSettings, frozen=True, kw_only=True):
+class ProviderSettings(DatabaseSettings, frozen=True, kw_only=True):
+    """Who takes the money. Of ``provider_webhook_secrets`` any may have signed, so that one can be replaced."""
+
+    provider: Literal["sandbox", "stripe", "mercadopago"] = "sandbox"
+    provider_url: str
+    provider_key: Secret
+    provider_webhook_secrets: tuple[Secret, ...] = ()
+    provider_return_url: str | None = None
+    provider_notify_url: str | None = None
+    provider_currency: str | None = None
+    provider_payer_email: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.provider == "mercadopago" and self.provider_currency not in EXPONENTS:
+            raise ValueError("BILLING_PROVIDER_CURRENCY must be the currency of the Mercado Pago account (ISO 4217)")
+
+
+class WebSettings(ProviderSettings, frozen=True, kw_only=True):
     """The API. ``hold_token_keys`` are shared with reservation."""
 
     http_host: str = "127.0.0.1"
     http_port: int
-    provider_url: str
-    provider_key: Secret
     admin_key: Secret
     hold_token_keys: tuple[Secret, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.hold_token_keys:
             raise ValueError("BILLING_HOLD_TOKEN_KEYS names no key")
 
 
-class ListenerSettings(DatabaseSettings, frozen=True, kw_only=True):
+class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
     """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none."""
 
     http_host: str = "127.0.0.1"
@@ -43,8 +61,6 @@ class ListenerSettings(DatabaseSettings, frozen=True, kw_only=True):
     feed_host: str = "127.0.0.1"
     feed_port: int
     bridge_feed: tuple[Address, ...]
-    provider_url: str
-    provider_key: Secret
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
@@ -52,6 +68,7 @@ class ListenerSettings(DatabaseSettings, frozen=True, kw_only=True):
     bridge_feed_tls_allowed: tuple[str, ...] = (ROLE + "bridge",)  # whom we feed
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_tls(
             "BILLING",
             (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca),

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uuid_utils
+
+T = TypeVar("T")
 
 PAYING_CARDS = frozenset({"tok_ok", "tok_slow", "tok_timeout_after_charge"})
 REFUSED_CARDS = {"tok_declined": "do_not_honor", "tok_insufficient": "insufficient_funds"}
@@ -34,6 +36,14 @@ CREATE TABLE IF NOT EXISTS authorizations (
     created_at_us    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS authorizations_reference ON authorizations (reference);
+CREATE TABLE IF NOT EXISTS refunds (
+    refund_id        TEXT PRIMARY KEY,
+    authorization_id TEXT NOT NULL,
+    amount_minor     INTEGER NOT NULL CHECK (amount_minor > 0),
+    note             TEXT,               -- the merchant's own, where the wire has room for one
+    created_at_us    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS refunds_of ON refunds (authorization_id);
 CREATE TABLE IF NOT EXISTS answers (
     idempotency_key TEXT PRIMARY KEY,
     fingerprint     BLOB NOT NULL,       -- of the request that first used the key
@@ -45,8 +55,11 @@ CREATE TABLE IF NOT EXISTS answers (
 
 @dataclass(frozen=True)
 class Answer:
+    """``replayed``: it is that of the first request of its key."""
+
     status: int
     body: dict[str, Any]
+    replayed: bool = False
 
 
 class Refused(Exception):
@@ -58,7 +71,7 @@ class Refused(Exception):
 
 
 class Accounts:
-    """Opens, or makes, the file at ``path``."""
+    """Opens, or makes, the file at ``path``. ``database``: for what is remembered beside the accounts."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,13 +82,17 @@ class Accounts:
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SCHEMA)
 
+    @property
+    def database(self) -> sqlite3.Connection:
+        return self._db
+
     def close(self) -> None:
         self._db.close()
 
     def once(self, key: str, fingerprint: bytes, change: Callable[[], Answer]) -> Answer:
         """``change()`` and its answer, or the answer of the first time. A refusal has no effect and is not kept."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+
+        def answered() -> Answer:
             answer = self._answered(key, fingerprint)
             if answer is None:
                 answer = change()
@@ -83,12 +100,21 @@ class Accounts:
                     "INSERT INTO answers VALUES (?, ?, ?, ?)",
                     (key, fingerprint, answer.status, json.dumps(answer.body)),
                 )
+            return answer
+
+        return self.transaction(answered)
+
+    def transaction(self, change: Callable[[], T]) -> T:
+        """All of ``change()``, on the disk; nothing of it when it raises."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            made = change()
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        return answer
+        return made
 
     def knows(self, key: str) -> bool:
         """Whether the key has an answer."""
@@ -129,12 +155,15 @@ class Accounts:
         self._update(authorization_id, "state = 'voided'")
         return Answer(200, self.read(authorization_id))
 
-    def refund(self, authorization_id: str, amount_minor: int) -> Answer:
+    def refund(self, authorization_id: str, amount_minor: int, note: str | None = None) -> Answer:
         held = self.read(authorization_id)
         left = held["captured_minor"] - held["refunded_minor"]
         if held["state"] not in ("captured", "refunded") or amount_minor > left:
             raise Refused(409, "amount_too_large", f"{left} of it can be refunded")
         self._update(authorization_id, "state = 'refunded', refunded_minor = refunded_minor + ?", amount_minor)
+        if amount_minor > 0:
+            values = (f"re_{uuid_utils.uuid7().hex}", authorization_id, amount_minor, note, time.time_ns() // 1000)
+            self._db.execute("INSERT INTO refunds VALUES (?, ?, ?, ?, ?)", values)
         return Answer(200, self.read(authorization_id))
 
     def read(self, authorization_id: str) -> dict[str, Any]:
@@ -151,31 +180,25 @@ class Accounts:
         )
         return [dict(row) for row in rows]
 
-    def page(self, since_us: int, after: str, limit: int) -> list[dict[str, Any]]:
-        """Authorizations made from ``since_us`` on, the oldest first (their ids sort by time), behind ``after``."""
+    def refunds(self, authorization_id: str) -> list[dict[str, Any]]:
+        """The oldest first."""
         rows = self._db.execute(
-            "SELECT * FROM authorizations WHERE created_at_us >= ? AND authorization_id > ?"
-            " ORDER BY authorization_id LIMIT ?",
-            (since_us, after, limit),
+            "SELECT rowid AS number, * FROM refunds WHERE authorization_id = ? ORDER BY refund_id LIMIT 1000",
+            (authorization_id,),
         )
         return [dict(row) for row in rows]
 
-    def totals(self) -> dict[str, Any]:
-        """Sums by currency, and how many authorizations stand in each state."""
-        sums = self._db.execute(
-            """
-            SELECT currency,
-                   sum(iif(state <> 'declined', amount_minor, 0)) AS authorized_minor,
-                   sum(captured_minor) AS captured_minor,
-                   sum(iif(state = 'voided', amount_minor, 0)) AS voided_minor,
-                   sum(refunded_minor) AS refunded_minor,
-                   sum(iif(state = 'authorized', amount_minor, 0)) AS open_minor
-            FROM authorizations GROUP BY currency ORDER BY currency
-            """
-        )
-        by_currency = {row["currency"]: {name: row[name] for name in row.keys()[1:]} for row in sums}
-        counts = self._db.execute("SELECT state, count(*) AS n FROM authorizations GROUP BY state")
-        return {"by_currency": by_currency, "counts": {row["state"]: row["n"] for row in counts}}
+    def number(self, authorization_id: str) -> int:
+        """Of one that is there: a number of its own, for a wire whose ids are numbers."""
+        row = self._db.execute("SELECT rowid FROM authorizations WHERE authorization_id = ?", (authorization_id,))
+        return int(row.fetchone()[0])
+
+    def numbered(self, number: int) -> str:
+        """The other way."""
+        row = self._db.execute("SELECT authorization_id FROM authorizations WHERE rowid = ?", (number,)).fetchone()
+        if row is None:
+            raise Refused(404, "authorization_unknown", f"there is no authorization {number}")
+        return str(row[0])
 
     def _answered(self, key: str, fingerprint: bytes) -> Answer | None:
         row = self._db.execute("SELECT * FROM answers WHERE idempotency_key = ?", (key,)).fetchone()
@@ -183,7 +206,7 @@ class Accounts:
             return None
         if row["fingerprint"] != fingerprint:
             raise Refused(422, "idempotency_mismatch", "this Idempotency-Key was used for another request")
-        return Answer(row["status"], json.loads(row["body"]))
+        return Answer(row["status"], json.loads(row["body"]), replayed=True)
 
     def _update(self, authorization_id: str, assignments: str, *values: int) -> None:
         statement = f"UPDATE authorizations SET {assignments} WHERE authorization_id = ?"  # noqa: S608  constants only

@@ -1,11 +1,16 @@
 """Faults on request: what the provider does wrong, how often, and to which operation.
 
-kind           what happens
-error          500, nothing done
-delay          does it after ``delay_s``
-timeout_after  does it, and never answers
-drop           closes the connection, nothing done
-drop_after     does it, and closes the connection
+kind             what happens
+error            500, nothing done
+error_kept       500, nothing done, and 500 again for each repeat of the key, where the wire does so (Stripe)
+error_kept_after does it, and answers 500 to this request and to each repeat of the key
+error_after      does it, and answers 500
+rate_limit       429, nothing done
+conflict         409, nothing done: as if another request of this key were being served
+delay            does it after ``delay_s``
+timeout_after    does it, and never answers
+drop             closes the connection, nothing done
+drop_after       does it, and closes the connection
 Faults are an instrument of tests and drills: they live in memory and are gone after a restart.
 """
 
@@ -13,8 +18,19 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Operation = Literal["authorize", "capture", "void", "refund", "fetch"]
-FaultKind = Literal["error", "delay", "timeout_after", "drop", "drop_after"]
+Operation = Literal["authorize", "capture", "void", "refund", "fetch", "begin"]
+FaultKind = Literal[
+    "error",
+    "error_kept",
+    "error_kept_after",
+    "error_after",
+    "rate_limit",
+    "conflict",
+    "delay",
+    "timeout_after",
+    "drop",
+    "drop_after",
+]
 
 
 class Fault(msgspec.Struct, kw_only=True):

@@ -5,50 +5,57 @@ Cards: ``tok_ok`` pays; ``tok_declined`` and ``tok_insufficient`` are declined, 
 answered); ``tok_error`` gets 500, nothing done.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import time
+from collections.abc import Awaitable, Callable
 
-from sandbox.accounts import Accounts, Answer, Refused
+from sandbox.accounts import Answer, Refused
+from sandbox.announcements import Announcements
+from sandbox.books import Books
+from sandbox.checkouts import Checkouts
+from sandbox.desk import Desk
 from sandbox.faults import Fault, Faults, Operation
+from sandbox.pages import page_url
 from sandbox.shapes import (
     AmountBody,
     AuthorizationList,
     AuthorizationReply,
     AuthorizeBody,
+    CheckoutBody,
+    CheckoutReply,
     FaultList,
     Totals,
     VoidBody,
     Wanted,
 )
 from ticketflow.runtime.http import Problem, Reply, Request, Route
-from ticketflow.runtime.log import get_logger
 
-SLOW_S = 6.0  # longer than any client here waits
-SILENCE_S = 60.0  # "never answers": by then every client has gone
 
-CARD_FAULTS: Mapping[str, Fault] = {
-    "tok_slow": Fault(operation="authorize", kind="delay", delay_s=SLOW_S),
-    "tok_timeout_after_charge": Fault(operation="authorize", kind="timeout_after"),
-    "tok_error": Fault(operation="authorize", kind="error"),
-}
+class OwnWire:
+    """The sandbox's own way to say things: its refusals are problems, and are not kept."""
 
-T = TypeVar("T")
-log = get_logger("provider")
+    name = ""
+    keeps_errors = False
+
+    def failure(self, status: int) -> Answer:
+        raise Problem(status, "fault", "this was asked for; what was done depends on the fault")
+
+    def refusal(self, refused: Refused) -> Answer:
+        raise Problem(refused.status, refused.code, refused.detail) from refused
+
+    def reply(self, answer: Answer) -> Reply:
+        return Reply(answer.status, answer.body)
 
 
 class PaymentProvider:
-    """Every blocking call of ``accounts`` runs on one thread, in turn; the loop never waits for the disk."""
+    """The sandbox's own API over the accounts, and what all wires share: books, faults."""
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
-        self._faults = Faults()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="accounts")
-
-    async def close(self) -> None:
-        await self._blocking(self._accounts.close)
-        self._thread.shutdown()
+    def __init__(self, desk: Desk, books: Books, checkouts: Checkouts, announcements: Announcements) -> None:
+        self._desk = desk
+        self._accounts = desk.accounts
+        self._books = books
+        self._checkouts = checkouts
+        self._announcements = announcements
+        self._wire = OwnWire()
 
     def routes(self) -> list[Route]:
         """All need the bearer key."""
@@ -59,6 +66,18 @@ class PaymentProvider:
             _route("POST", f"{one}/void", self.void, "Set the money free", body=VoidBody),
             _route("POST", f"{one}/refund", self.refund, "Give money back", body=AmountBody),
             _route("GET", one, self.read, "One authorization"),
+            Route(
+                method="POST",
+                path="/v1/checkouts",
+                handler=self.begin,
+                summary="A page where a buyer pays",
+                body=CheckoutBody,
+                response=CheckoutReply,
+                status=201,
+                problems=("idempotency_mismatch",),
+                admin=True,
+                idempotency_key=True,
+            ),
             Route(
                 method="GET",
                 path="/v1/authorizations",
@@ -100,91 +119,87 @@ class PaymentProvider:
 
     async def authorize(self, request: Request) -> Reply:
         body: AuthorizeBody = request.body
-        fault = self._faults.strike("authorize") or await self._card_fault(body.card_token, request.idempotency_key)
-        change = self._once(
-            request,
-            lambda: self._accounts.authorize(body.reference, body.amount_minor, body.currency, body.card_token),
-        )
-        return await self._suffering(fault, change)
+        ask = self._accounts.authorize
+        change = self._told(lambda: ask(body.reference, body.amount_minor, body.currency, body.card_token))
+        return await self._change("authorize", request, change, card_token=body.card_token)
+
+    async def begin(self, request: Request) -> Reply:
+        body: CheckoutBody = request.body
+
+        def made() -> Answer:
+            expires_at_us = time.time_ns() // 1000 + body.expires_s * 1_000_000
+            checkout = self._checkouts.add(
+                self._wire.name,
+                body.reference,
+                body.amount_minor,
+                body.currency,
+                captures=body.captures_at_once,
+                expires_at_us=expires_at_us,
+            )
+            reply = {"url": page_url(request, checkout.checkout_id), "expires_at_us": expires_at_us}
+            return Answer(201, reply | {"captures_at_once": body.captures_at_once})
+
+        return await self._change("begin", request, made)
 
     async def capture(self, request: Request) -> Reply:
-        act = self._accounts.capture
-        return await self._act(
-            "capture", request, lambda: act(request.path["authorization"], request.body.amount_minor)
-        )
+        one, amount = request.path["authorization"], request.body.amount_minor
+        return await self._change("capture", request, self._told(lambda: self._accounts.capture(one, amount)))
 
     async def void(self, request: Request) -> Reply:
-        return await self._act("void", request, lambda: self._accounts.void(request.path["authorization"]))
+        one = request.path["authorization"]
+        return await self._change("void", request, self._told(lambda: self._accounts.void(one)))
 
     async def refund(self, request: Request) -> Reply:
-        act = self._accounts.refund
-        return await self._act("refund", request, lambda: act(request.path["authorization"], request.body.amount_minor))
+        one, amount = request.path["authorization"], request.body.amount_minor
+        return await self._change("refund", request, self._told(lambda: self._accounts.refund(one, amount)))
 
     async def read(self, request: Request) -> Reply:
-        fault = self._faults.strike("fetch")
         identifier = request.path["authorization"]
-        return await self._suffering(fault, lambda: Answer(200, self._accounts.read(identifier)))
+        return await self._desk.look(self._wire, lambda: Answer(200, self._accounts.read(identifier)))
 
     async def find(self, request: Request) -> Reply:
         wanted: Wanted = request.query
         reference = wanted.reference
         if reference is None:  # the books are for who audits: no fault was ever planned for him
-            page = await self._blocking(lambda: self._accounts.page(wanted.since_us, wanted.after or "", wanted.limit))
-            return Reply(200, {"items": page})
-        fault = self._faults.strike("fetch")
-        return await self._suffering(fault, lambda: Answer(200, {"items": self._accounts.by_reference(reference)}))
+            look = lambda: self._books.page(wanted.since_us, wanted.after or "", wanted.limit)  # noqa: E731
+            return Reply(200, {"items": await self._desk.blocking(look)})
+        return await self._desk.look(self._wire, lambda: Answer(200, {"items": self._accounts.by_reference(reference)}))
 
     async def totals(self, _request: Request) -> Reply:
-        return Reply(200, await self._blocking(self._accounts.totals))
+        return Reply(200, await self._desk.blocking(self._books.totals))
 
     async def plan_fault(self, request: Request) -> Reply:
-        if not self._faults.add(request.body):
+        if not self._desk.faults.add(request.body):
             raise Problem(409, "too_many_faults", f"at most {Faults.faults_max} faults can be planned")
         return Reply(201, request.body)
 
     async def list_faults(self, _request: Request) -> Reply:
-        return Reply(200, FaultList(items=self._faults.planned))
+        return Reply(200, FaultList(items=self._desk.faults.planned))
 
     async def clear_faults(self, _request: Request) -> Reply:
-        self._faults.clear()
+        self._desk.faults.clear()
         return Reply(204)
 
-    async def _act(self, operation: Operation, request: Request, change: Callable[[], Answer]) -> Reply:
-        return await self._suffering(self._faults.strike(operation), self._once(request, change))
+    async def _change(
+        self,
+        operation: Operation,
+        request: Request,
+        change: Callable[[], Answer],
+        *,
+        card_token: str | None = None,
+    ) -> Reply:
+        key, fingerprint = request.idempotency_key, request.fingerprint
+        return await self._desk.change(self._wire, operation, key, fingerprint, change, card_token=card_token)
 
-    def _once(self, request: Request, change: Callable[[], Answer]) -> Callable[[], Answer]:
-        return lambda: self._accounts.once(request.idempotency_key, request.fingerprint, change)
+    def _told(self, change: Callable[[], Answer]) -> Callable[[], Answer]:
+        """``change``, whose answer is an authorization, and the webhook that tells of it."""
 
-    async def _suffering(self, fault: Fault | None, step: Callable[[], Answer]) -> Reply:
-        """``step``'s answer, after whatever goes wrong on the way to it and back."""
-        kind = fault.kind if fault is not None else None
-        if fault is not None:
-            log.info("fault", operation=fault.operation, kind=kind)
-        if kind == "error":
-            raise Problem(500, "fault", "an error was asked for; nothing was done")
-        if kind == "drop":
-            raise asyncio.CancelledError  # the server then closes the connection without an answer
-        if fault is not None and kind == "delay":
-            await asyncio.sleep(fault.delay_s)
-        try:
-            answer = await self._blocking(step)
-        except Refused as refused:
-            raise Problem(refused.status, refused.code, refused.detail) from refused
-        if kind == "timeout_after":
-            await asyncio.sleep(SILENCE_S)
-        if kind == "drop_after":
-            raise asyncio.CancelledError
-        return Reply(answer.status, answer.body)
+        def both() -> Answer:
+            answer = change()
+            self._announcements.tell(self._wire.name, answer.body["authorization_id"])
+            return answer
 
-    async def _card_fault(self, card_token: str, key: str) -> Fault | None:
-        """A card that is charged without an answer does it to the first request only: a repeat is answered."""
-        fault = CARD_FAULTS.get(card_token)
-        if fault is None or fault.kind != "timeout_after":
-            return fault
-        return None if await self._blocking(lambda: self._accounts.knows(key)) else fault
-
-    async def _blocking(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return both
 
 
 def _route(

@@ -4,15 +4,28 @@ from pathlib import Path
 
 import msgspec
 
+from ticketflow.currencies import EXPONENTS
 from ticketflow.runtime.settings import Secret
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``state_path``: the SQLite file; it is made when it is not there."""
+    """``state_path``: the SQLite file; it is made when it is not there. Webhooks go to ``webhook_url``/sandbox,
+    /stripe and /mercadopago, signed with each of the secrets. ``mercadopago_currency``: that account's one.
+    ``search_lag_s``: how far Stripe's search is behind."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     provider_key: Secret
     state_path: Path
+    webhook_url: str | None = None
+    webhook_secrets: tuple[Secret, ...] = ()
+    mercadopago_currency: str = "BRL"
+    search_lag_s: int = 60
     instance: str = "sandbox"
     log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        if self.webhook_url is not None and not self.webhook_secrets:
+            raise ValueError("SANDBOX_WEBHOOK_SECRETS names no secret, and SANDBOX_WEBHOOK_URL is set")
+        if self.mercadopago_currency not in EXPONENTS:
+            raise ValueError("SANDBOX_MERCADOPAGO_CURRENCY is no currency of ISO 4217")

@@ -28,6 +28,22 @@ class VoidBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
+class CheckoutBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """``captures_at_once``: what is paid is captured, not only set aside."""
+
+    reference: Text
+    amount_minor: Amount
+    currency: Currency
+    expires_s: Annotated[int, msgspec.Meta(ge=1, le=604_800)] = 86_400
+    captures_at_once: bool = False
+
+
+class CheckoutReply(msgspec.Struct, kw_only=True):
+    url: str
+    expires_at_us: int
+    captures_at_once: bool
+
+
 class Wanted(msgspec.Struct, kw_only=True):
     """Either those of one ``reference``, or the books: all that were made from ``since_us`` on, the oldest first,
     ``limit`` of them behind the authorization ``after``."""
@@ -75,3 +91,9 @@ class Totals(msgspec.Struct, kw_only=True):
 
     by_currency: dict[str, CurrencyTotals]
     counts: dict[str, int]
+
+
+class WebhookCounts(msgspec.Struct, kw_only=True):
+    waiting: int
+    sent: int
+    given_up: int

@@ -16,7 +16,8 @@ from ticketflow.runtime.settings import Secret
 
 @pytest.fixture(scope="session")
 def provider_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderProcess]:
-    process = ProviderProcess(tmp_path_factory.mktemp("provider"))
+    environment = {"SANDBOX_MERCADOPAGO_CURRENCY": "EUR"}  # in which all is sold here
+    process = ProviderProcess(tmp_path_factory.mktemp("provider"), environment)
     process.start()
     yield process
     process.kill()

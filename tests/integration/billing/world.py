@@ -12,7 +12,7 @@ from billing.api import Api
 from billing.changes import Changes
 from billing.handlers import handlers
 from billing.payments import Payments
-from billing.provider import Authorization
+from billing.provider import Authorization, Provider
 from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings
 from billing.settlements import Settlements
@@ -58,7 +58,7 @@ def a_pool(settings: DatabaseSettings) -> MariaDBPool:
 
 
 class World:
-    def __init__(self, settings: DatabaseSettings, pool: MariaDBPool, provider: SandboxProvider) -> None:
+    def __init__(self, settings: DatabaseSettings, pool: MariaDBPool, provider: Provider) -> None:
         self.settings = settings
         self.pool = pool
         self.provider = provider
@@ -76,10 +76,13 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, settings: DatabaseSettings, provider_url: str, provider_key: str) -> AsyncIterator["World"]:
+    async def opened(
+        cls, settings: DatabaseSettings, provider_url: str, provider_key: str, provider: Provider | None = None
+    ) -> AsyncIterator["World"]:
+        """``provider_url``: the sandbox's own, whichever adapter speaks to it."""
         pool = a_pool(settings)
         await pool.open()
-        provider = SandboxProvider(provider_url, provider_key, timeout_s=1.5)
+        provider = provider or SandboxProvider(provider_url, provider_key, timeout_s=1.5)
         await provider.open()
         world = cls(settings, pool, provider)
         server = HttpServer(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -15,11 +16,14 @@ PROVIDER_KEY = "provider-key"
 
 
 class ProviderProcess:
-    def __init__(self, folder: Path) -> None:
+    """``environment``: settings besides those that every one has."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.state = folder / "provider.sqlite"
         self._log = folder / "provider.log"
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -28,6 +32,7 @@ class ProviderProcess:
             "SANDBOX_HTTP_PORT": str(self.port),
             "SANDBOX_PROVIDER_KEY": PROVIDER_KEY,
             "SANDBOX_STATE_PATH": str(self.state),
+            **self._environment,
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([sys.executable, "-m", "sandbox", "provider"], env=environment, stderr=log)

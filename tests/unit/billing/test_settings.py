@@ -2,6 +2,10 @@
 
 import pytest
 
+from billing.provider_choice import provider_of
+from billing.provider_mercadopago import MercadoPagoProvider
+from billing.provider_sandbox import SandboxProvider
+from billing.provider_stripe import StripeProvider
 from billing.settings import ListenerSettings, WebSettings
 from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.settings import load
@@ -40,3 +44,36 @@ def test_every_missing_setting_is_named() -> None:
     with pytest.raises(SettingsError) as refused:
         load(WebSettings, "BILLING", {})
     assert len(refused.value.problems) == len(WEB)
+
+
+@pytest.mark.parametrize(
+    ("name", "adapter"),
+    [
+        ("", SandboxProvider),
+        ("sandbox", SandboxProvider),
+        ("stripe", StripeProvider),
+        ("mercadopago", MercadoPagoProvider),
+    ],
+)
+def test_the_provider_is_the_one_that_is_named(name: str, adapter: type) -> None:
+    chosen = {"BILLING_PROVIDER": name, "BILLING_PROVIDER_CURRENCY": "BRL"}
+    for shape, base in ((WebSettings, WEB), (ListenerSettings, LISTENER)):
+        assert type(provider_of(load(shape, "BILLING", base | chosen))) is adapter
+
+
+def test_webhook_secrets_are_a_list_and_not_shown() -> None:
+    settings = load(WebSettings, "BILLING", WEB | {"BILLING_PROVIDER_WEBHOOK_SECRETS": "whsec_new,whsec_old"})
+    assert settings.provider_webhook_secrets == ("whsec_new", "whsec_old")
+    assert "whsec_old" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("BILLING_PROVIDER", "paypal", "'paypal' is none of sandbox, stripe, mercadopago"),
+        ("BILLING_PROVIDER", "mercadopago", "BILLING_PROVIDER_CURRENCY must be the currency"),
+    ],
+)
+def test_a_provider_that_cannot_work_is_refused(name: str, value: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        load(WebSettings, "BILLING", WEB | {name: value})

@@ -129,3 +129,18 @@ async def test_a_correlation_id_that_may_not_be_one_is_replaced(face: Face, give
 async def test_the_correlation_id_comes_from_either_header(face: Face) -> None:
     answer = await face.send("GET", "/nothing", headers={"X-Request-Id": "r.1_2-3"})
     assert answer.json["correlation_id"] == answer.headers["x-correlation-id"] == "r.1_2-3"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "text/plain", ""])
+async def test_a_route_for_bytes_is_given_the_body_as_it_came(face: Face, kind: str) -> None:
+    content = b' {"a": 1}\r\n\xff&b=%20'
+    assert (await face.send("POST", "/bytes", content, {"Content-Type": kind})).status == 200
+    (request,) = face.seen
+    assert request.body == content
+    assert len(request.fingerprint) == 32
+
+
+async def test_bytes_are_bounded_too(face: Face) -> None:
+    answer = await face.send("POST", "/bytes", b"x" * (BODY_BYTES_MAX + 1))
+    assert (answer.status, answer.code) == (413, "body_too_large")
+    assert not face.seen

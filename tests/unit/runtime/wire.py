@@ -100,6 +100,7 @@ class Face:
             Route(method="GET", path="/fail/{how}", handler=fail, summary="Fail"),
             Route(method="GET", path="/slow", handler=self._slow, summary="Slow"),
             Route(method="DELETE", path="/raw", handler=self._raw, summary="Raw"),
+            Route(method="POST", path="/bytes", handler=self._seen, summary="Bytes", body=bytes),
         ]
         self.server = HttpServer(
             routes,

@@ -24,7 +24,8 @@ class Acceptor:
     def __init__(self, route: Route, admin_key: str | None) -> None:
         self.route = route
         self._admin_key = admin_key
-        self._decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
+        self._raw = route.body is bytes
+        self._decoder = msgspec.json.Decoder(route.body) if route.body is not None and not self._raw else None
 
     def before_body(self, parameters: Mapping[str, str], headers: Mapping[str, str]) -> None:
         """What can be refused without reading the body."""
@@ -65,6 +66,8 @@ class Acceptor:
             raise Problem(401, "unauthorized", "this needs `Authorization: Bearer` with the admin key")
 
     def _decode(self, content: bytes) -> Any:
+        if self._raw:
+            return content
         if self._decoder is None:
             return None
         try:

@@ -36,7 +36,7 @@ def _types(routes: Iterable[Route]) -> list[type[Any]]:
     found: list[type[Any]] = [ProblemBody]
     for route in routes:
         for kind in (route.body, route.query, route.response):
-            if kind is not None and kind not in found:
+            if kind not in (None, bytes) and kind not in found:
                 found.append(kind)
     return found
 
@@ -61,7 +61,8 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.tags:
         operation["tags"] = list(route.tags)
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {JSON_TYPE: {"schema": _schema(route.body)}}}
+        content = {"*/*": {}} if route.body is bytes else {JSON_TYPE: {"schema": _schema(route.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
     if route.admin:
         operation["security"] = [{"admin_key": []}]
     return operation

@@ -53,6 +53,7 @@ class Route:
     ``problems`` names the codes that this handler answers with, for the OpenAPI document; those that every route has
     (timed_out, internal, ...) need not be named. ``idempotency_key``: the header Idempotency-Key is required.
     ``media``: the type of an answer that is not JSON, such as text/csv.
+    ``body=bytes``: the body as it came, of any content type, for what is signed or is no JSON.
     """
 
     method: str
