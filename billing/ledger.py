@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from billing.ledger_accounts import Account
-from ticketflow.events.currencies import exponent_of
+from ticketflow.currencies import exponent
 
 MINOR_MAX = 10**15  # of one line: far above any sale, and a thousand of the largest still fit a BIGINT
 
@@ -58,7 +58,7 @@ class Line:
 @dataclass(frozen=True)
 class Entry:
     """``order_id`` and ``event_id``: what it was for, if for one. ``evidence``: the verified webhook a top-up rests
-    on. ``note``: why, of a correction. Make it with ``entry``. Raises BadEntry, UnknownCurrency."""
+    on. ``note``: why, of a correction. Make it with ``entry``. Raises BadEntry, CurrencyUnknown."""
 
     cause: Cause
     cause_id: str
@@ -70,7 +70,7 @@ class Entry:
     note: str | None = None
 
     def __post_init__(self) -> None:
-        exponent_of(self.currency)
+        exponent(self.currency)
         if not 0 < len(self.cause_id) <= 64:
             raise BadEntry(f"{self.cause}: the cause's id has 1 to 64 characters")
         for line in self.lines:

@@ -37,7 +37,7 @@ def exponent(currency: str) -> int:
     try:
         return EXPONENTS[currency]
     except KeyError:
-        raise CurrencyUnknown(currency) from None
+        raise CurrencyUnknown(f"{currency!r} is no currency of ISO 4217") from None
 
 
 def to_decimal(amount_minor: int, currency: str) -> Decimal:
@@ -55,3 +55,8 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if rest:
         raise NotWhole(f"{amount} {currency} has more than {digits} decimal digits")
     return minor
+
+
+def text_of(amount_minor: int, currency: str) -> str:
+    """For people: ``-12.50 EUR``, ``900 JPY``. Raises CurrencyUnknown."""
+    return f"{to_decimal(amount_minor, currency):f} {currency}"

@@ -21,7 +21,7 @@ from billing.ledger_causes import (
     unfreeze,
 )
 from billing.store.ledger import PARTS, part_of
-from ticketflow.events.currencies import EXPONENTS, UnknownCurrency, exponent_of, text_of
+from ticketflow.currencies import EXPONENTS, CurrencyUnknown, exponent, text_of
 
 ORDER = "01890a5d-ac96-774b-bcce-b302099a8057"
 EVENT = "01890a5d-ac96-774b-bcce-b302099a8058"
@@ -137,9 +137,9 @@ def test_only_a_topup_rests_on_a_webhook() -> None:
 
 
 def test_a_currency_is_one_of_iso_4217() -> None:
-    with pytest.raises(UnknownCurrency):
+    with pytest.raises(CurrencyUnknown):
         topup("t-1", "anna", 5000, "EUX", WEBHOOK)
-    assert [exponent_of(currency) for currency in ("JPY", "EUR", "KWD")] == [0, 2, 3]
+    assert [exponent(currency) for currency in ("JPY", "EUR", "KWD")] == [0, 2, 3]
     assert all(len(currency) == 3 and currency.isupper() for currency in EXPONENTS)
     assert len(EXPONENTS) > 150
 
