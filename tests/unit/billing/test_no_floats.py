@@ -21,7 +21,7 @@ MONEY_FILES = sorted(
         "billing/store/wallets.py",
         "billing/store/exports.py",
         "audit/ledger.py",
-        "ticketflow/events/currencies.py",
+        "ticketflow/currencies.py",
     )
     for file in ROOT.glob(pattern)
 )
