@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from billing.changes import Changes
+from billing.command_pool import command_pool
 from billing.handlers import handlers
-from billing.service import IN_STREAM, OUT_STREAM, database
-from billing.settings import DatabaseSettings
+from billing.service import IN_STREAM, OUT_STREAM
 from ticketflow.delivery import MariaDBDialect, Outbox, Parking
 from ticketflow.delivery.parking_commands import main as commands
 from ticketflow.delivery.parking_shelf import Shelf
-from ticketflow.runtime import log
 from ticketflow.runtime.mariadb import Connection
-from ticketflow.runtime.settings import load
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,13 +19,7 @@ def main(arguments: Sequence[str]) -> int:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[Shelf]:
-    settings = load(DatabaseSettings, "BILLING")
-    log.configure("billing", settings.instance, "error")  # people read this, and are told what matters
-    pool = database(settings, size_max=2)
     dialect = MariaDBDialect()
     outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
-    await pool.open()
-    try:
+    async with command_pool(size_max=2) as pool:
         yield Parking(pool, dialect, stream=IN_STREAM, handlers=handlers(Changes(outbox)), outboxes=[OUT_STREAM])
-    finally:
-        await pool.close()

@@ -3,14 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from billing.service import database
-from billing.settings import DatabaseSettings
+from billing.command_pool import command_pool
 from ticketflow.delivery import MariaDBDialect
 from ticketflow.delivery.history import StreamHistory
 from ticketflow.delivery.stream_commands import main as commands
-from ticketflow.runtime import log
 from ticketflow.runtime.mariadb import Connection
-from ticketflow.runtime.settings import load
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,11 +16,5 @@ def main(arguments: Sequence[str]) -> int:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[StreamHistory[Connection]]:
-    settings = load(DatabaseSettings, "BILLING")
-    log.configure("billing", settings.instance, "error")  # people read this, and are told what matters
-    pool = database(settings, size_max=1)
-    await pool.open()
-    try:
+    async with command_pool() as pool:
         yield StreamHistory(pool, MariaDBDialect())
-    finally:
-        await pool.close()

@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, before = parser.parse_known_args(arguments)  # REMAINDER begins at the first word, not at an option
     compose = [*before, *options.compose]
     try:
-        engine = ready(build=not options.no_build and compose[:1] in ([], ["up"]))
+        engine = ready(build=not options.no_build and (not compose or "up" in compose))
     except DrillError as error:
         print(f"engine: {error}", file=sys.stderr)
         return 1

@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from portal.settings import DatabaseSettings
+from portal.command_pool import command_pool
 from ticketflow.delivery import PostgresDialect
 from ticketflow.delivery.history import StreamHistory
 from ticketflow.delivery.stream_commands import main as commands
-from ticketflow.runtime import log
-from ticketflow.runtime.postgres import Connection, PostgresPool
-from ticketflow.runtime.settings import load
+from ticketflow.runtime.postgres import Connection
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -18,11 +16,5 @@ def main(arguments: Sequence[str]) -> int:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[StreamHistory[Connection]]:
-    settings = load(DatabaseSettings, "PORTAL")
-    log.configure("portal", settings.instance, "error")  # people read this, and are told what matters
-    pool = PostgresPool(settings.database_dsn, name="stream", size_max=1)
-    await pool.open()
-    try:
+    async with command_pool("stream") as pool:
         yield StreamHistory(pool, PostgresDialect())
-    finally:
-        await pool.close()

@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from reservation.command_pool import command_pool
 from reservation.service import STREAM_OUT
-from reservation.settings import DatabaseSettings
 from ticketflow.delivery import LaneChange, PostgresDialect
 from ticketflow.delivery.lanes_command import main as commands
-from ticketflow.runtime import log
-from ticketflow.runtime.postgres import Connection, PostgresPool
-from ticketflow.runtime.settings import load
+from ticketflow.runtime.postgres import Connection
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -18,11 +16,5 @@ def main(arguments: Sequence[str]) -> int:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[LaneChange[Connection]]:
-    settings = load(DatabaseSettings, "RESERVATION")
-    log.configure("reservation", settings.instance, "error")  # people read this, and are told what matters
-    pool = PostgresPool(settings.database_dsn, name="lanes", size_max=1)
-    await pool.open()
-    try:
+    async with command_pool("lanes") as pool:
         yield LaneChange(pool, PostgresDialect(), STREAM_OUT)
-    finally:
-        await pool.close()

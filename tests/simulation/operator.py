@@ -55,10 +55,9 @@ class Operator:
             await self.set_lanes(max(wanted))
             return
         for stream in apart:
-            if (
-                self._world.receiving.table("position")[stream].epoch
-                < self._world.sending.table("stream")[stream].epoch
-            ):
+            position = self._world.receiving.table("position").get(stream)
+            state = self._world.sending.table("stream").get(stream)  # either may be restored while he types
+            if position is not None and state is not None and position.epoch < state.epoch:
                 await self._fork(stream)
 
     async def set_lanes(self, lanes: int) -> None:

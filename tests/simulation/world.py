@@ -26,7 +26,7 @@ from ticketflow.events import Envelope
 
 EVENTS = 40
 SETTLE_S = 120.0  # after the last fault: several times the longest back-off of the product (30 s)
-WITHOUT_HISTORY = 0.5  # share of seeds in which no store forgets anything, and acknowledged rows are purged at once
+KEEPS_ALL = 0.5  # share of seeds in which no store forgets anything, and acknowledged rows are purged at once
 
 
 class World:
@@ -43,8 +43,8 @@ class World:
         self.sending = Database("sending", loop, rng, store_rates(rng), trace)
         self.receiving = Database("receiving", loop, rng, store_rates(rng), trace)
         self.checkers = Checkers(STREAM, self.sending, self.receiving)
-        keeps_history = rng.random() < WITHOUT_HISTORY
-        self.retention_s = 0.5 if keeps_history else None
+        keeps_all = rng.random() < KEEPS_ALL
+        self.retention_s = 0.5 if keeps_all else None
         self.effect_fails = rng.choice((0.0, 0.0, 0.1))
         self.events_left = EVENTS
         self.senders = [SendingNode(self, name) for name in ("s1", "s2")]
@@ -54,7 +54,7 @@ class World:
         self._outside = contextvars.copy_context()
         self._running: dict[asyncio.Future[Any], None] = {}
         nemesis = Nemesis(self)
-        faults = {name: fault for name, fault in nemesis.faults().items() if not (keeps_history and "history" in name)}
+        faults = {name: fault for name, fault in nemesis.faults().items() if not (keeps_all and "history" in name)}
         self._nemesis = nemesis
         self._chosen = rng.sample(sorted(faults), rng.randint(1, 7))
         self.counts = rng.random() < 0.2 or any("hole" in name for name in self._chosen)

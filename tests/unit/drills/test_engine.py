@@ -254,7 +254,12 @@ def test_images_are_built_for_up_and_for_nothing_else(
 
 @pytest.mark.parametrize(
     ("arguments", "built"),
-    [(["up", "--detach"], True), (["--no-build", "up", "-d"], False), (["--profile", "drills", "down"], False)],
+    [
+        (["up", "--detach"], True),
+        (["--no-build", "up", "-d"], False),
+        (["--profile", "drills", "down"], False),
+        (["--profile", "drills", "up"], True),
+    ],
 )
 def test_what_is_for_compose_gets_there_as_it_was_written(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, arguments: list[str], built: bool
