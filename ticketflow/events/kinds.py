@@ -58,12 +58,24 @@ class HoldExpired(Payload, frozen=True, kw_only=True):
 
 
 class HoldSold(Payload, frozen=True, kw_only=True):
-    """reservation: the seats are sold to this hold, paid for by this payment. Final."""
+    """reservation: the seats are sold to this hold, paid for by this payment. Told again when it is asked again.
+    ``moved_to``: the places it got, all of them, when its own were gone (``late: same_tier``); their prices are those
+    of the hold."""
 
     kind: ClassVar[str] = "hold.sold"
     hold_id: str
     payment_id: str
     sold_at_us: int
+    moved_to: list[HoldLine] | None = None
+
+
+class HoldReturned(Payload, frozen=True, kw_only=True):
+    """reservation: these places of a sold hold are on sale again, as ``return_id`` asked. Told once for each."""
+
+    kind: ClassVar[str] = "hold.returned"
+    hold_id: str
+    return_id: str
+    unit_ids: list[str]
 
 
 class HoldLost(Payload, frozen=True, kw_only=True):
@@ -130,11 +142,48 @@ class OrderConfirmed(Payload, frozen=True, kw_only=True):
 
 
 class OrderFailed(Payload, frozen=True, kw_only=True):
-    """billing: the order ended without a sale and without money kept. Final."""
+    """billing: the order ended without a sale and without money kept. Final. ``return_id``: reservation had sold the
+    seats already (the money could not be taken after all); they go back under this id."""
 
     kind: ClassVar[str] = "order.failed"
     order_id: str
     reason: EndReason
+    return_id: str | None = None
+
+
+class OrderMoved(Payload, frozen=True, kw_only=True):
+    """billing: the money came late and the seats were gone; the order has these instead, as its buyer agreed."""
+
+    kind: ClassVar[str] = "order.moved"
+    order_id: str
+    lines: list[HoldLine]
+
+
+class TicketsVoided(Payload, frozen=True, kw_only=True):
+    """billing: these tickets admit nobody any more; the money follows. ``seats_back``: the places go on sale again."""
+
+    kind: ClassVar[str] = "ticket.voided"
+    order_id: str
+    refund_id: str
+    ticket_ids: list[str]
+    unit_ids: list[str]
+    seats_back: bool
+    reason: str
+
+
+class OrderRefunded(Payload, frozen=True, kw_only=True):
+    """billing: a refund has been carried out. ``refunded_minor``: of the order in all; ``amount_minor`` of this one, of
+    which ``credits_minor`` went to the buyer's credits. ``complete``: nothing is kept and no ticket is left."""
+
+    kind: ClassVar[str] = "order.refunded"
+    order_id: str
+    refund_id: str
+    amount_minor: int
+    credits_minor: int
+    refunded_minor: int
+    currency: str
+    complete: bool
+    reason: str
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +211,16 @@ class SaleSettle(Payload, frozen=True, kw_only=True):
     started_at_us: int
 
 
+class SaleReturn(Payload, frozen=True, kw_only=True):
+    """portal's command to reservation: these places were sold to this hold and are to be on sale again. Without
+    ``unit_ids``: all of them. What is not sold to the hold stays as it is."""
+
+    kind: ClassVar[str] = "sale.return"
+    hold_id: str
+    return_id: str
+    unit_ids: list[str] = []
+
+
 PAYLOADS: dict[str, type[Payload]] = {
     payload.kind: payload
     for payload in (
@@ -170,13 +229,18 @@ PAYLOADS: dict[str, type[Payload]] = {
         HoldExpired,
         HoldSold,
         HoldLost,
+        HoldReturned,
         OrderPending,
         PaymentAuthorized,
         PaymentDeclined,
         PaymentVoided,
         OrderConfirmed,
         OrderFailed,
+        OrderMoved,
+        OrderRefunded,
         TicketIssued,
+        TicketsVoided,
         SaleSettle,
+        SaleReturn,
     )
 }
