@@ -1,0 +1,215 @@
+"""Every kind of difference: what it means, and what mends it. Pure: docs and tests read this table.
+
+``by`` says who: ``program`` (``--repair KIND --yes``), or ``person``, whose instruction is ``repair``. A repair by program
+that finds it cannot be sure (RepairRefused) does nothing and says what a person has to look at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+By = Literal["program", "person"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    meaning: str
+    repair: str
+    by: By = "program"
+
+
+def _person(meaning: str, repair: str) -> Kind:
+    return Kind(meaning, repair, "person")
+
+
+SEATS: Mapping[str, Kind] = {
+    "seat_sold_order_failed": Kind(
+        "places are sold to a hold whose order has FAILED",
+        "`sale.return` is staged at the portal for all its places",
+    ),
+    "seat_sold_without_order": Kind(
+        "places are sold to a hold that billing does not know",
+        "when the provider keeps nothing for its payment, `sale.return` is staged at the portal",
+    ),
+    "seat_sold_not_paid": _person(
+        "places are sold to a hold whose order is PENDING, and no payment of it is under way",
+        "read the order's history. When nobody paid: `sale.return` by way of seat_sold_order_failed, once the order has"
+        " failed; when somebody did, the missing payment is in a copy of billing's store",
+    ),
+    "order_confirmed_seat_not_sold": Kind(
+        "a good ticket is for a place that is not sold to its order's hold",
+        "`sale.settle` is staged again at the portal while all its places can still be had; else a person gives other"
+        " places, or refunds the ticket",
+    ),
+    "seats_not_returned": Kind(
+        "a refund gave places back, and they are still sold to the order's hold",
+        "`sale.return` is staged again at the portal, under the refund's id",
+    ),
+    "hold_without_order": Kind(
+        "reservation has a hold of which billing has no order",
+        "`hold.placed` is staged again at reservation, and how the hold ended",
+    ),
+    "order_without_hold": _person(
+        "billing has an order that has not failed, and reservation knows no such hold",
+        "reservation was restored to an earlier state: hold its places by hand, or refund the order"
+        " (docs/operations.md, History that was lost)",
+    ),
+    "order_open_hold_ended": Kind(
+        "the hold is over, nobody is paying, and the order is PENDING all the same",
+        "`hold.released` or `hold.expired` is staged again at reservation",
+    ),
+    "lines_differ": _person(
+        "order and hold are not of the same places, prices, event or buyer",
+        "compare order_lines with hold_units; whoever has good tickets keeps his places, what he paid too much goes back",
+    ),
+}
+ORDERS: Mapping[str, Kind] = {
+    "tickets_missing": Kind(
+        "a paid order has places without a ticket",
+        "the tickets are issued at billing and told, when the places are sold to the order's hold",
+    ),
+    "tickets_extra": Kind(
+        "an order that is not paid has good tickets",
+        "they are made void at billing, which is told",
+    ),
+    "ticket_good_after_refund": Kind(
+        "a ticket is good although a refund was for it",
+        "it is made void at billing, which is told",
+    ),
+    "captured_not_total": _person(
+        "an order is paid with other money captured than its total, or not paid with money captured",
+        "compare payments and order_lines with the provider; refund what is too much, or fail the order by hand",
+    ),
+    "order_state_differs": _person(
+        "an order's state is not what its refunds and tickets make of it",
+        "read refunds and tickets; the next refund sets the state right, or an operator does",
+    ),
+    "refunds_sum_differs": _person(
+        "orders.refunds_minor is not the sum of its refunds",
+        "read refunds; set refunds_minor to their sum under the order's lock",
+    ),
+    "payment_stuck": Kind(
+        "a payment is between two states for longer than STUCK_S",
+        "its worker is made to look at it at once",
+    ),
+    "refund_stuck": Kind(
+        "a refund is REQUESTED for longer than STUCK_S",
+        "its worker is made to look at it at once",
+    ),
+    "refund_refused": _person(
+        "the provider refused a refund: the money is still owed",
+        "let it be tried again or given as credits (docs/money.md, Refunds)",
+    ),
+    "webhook_unmatched": Kind(
+        "a signed webhook names nothing of ours, or was not applied, for longer than STUCK_S",
+        "its worker is made to look at it at once; when it comes back, look for its reference at the provider",
+    ),
+    "topup_stuck": Kind(
+        "a top-up's money is being returned, or its page is long over, for longer than STUCK_S",
+        "its worker is made to look at it at once",
+    ),
+}
+PROVIDER: Mapping[str, Kind] = {
+    "money_kept_without_tickets": Kind(
+        "the provider keeps money for a payment that is over or that nobody knows",
+        "it is refunded",
+    ),
+    "authorization_left_open": Kind(
+        "money is still set aside at the provider for a payment that is over or that nobody knows",
+        "it is voided",
+    ),
+    "paid_twice": Kind(
+        "a captured payment has a second authorisation with money in it",
+        "the second one is voided or refunded",
+    ),
+    "provider_captured_less": _person(
+        "the provider took less than we wrote down, or does not know of it",
+        "read the payment at the provider. If it never came: refund the order as credits of nothing (void its tickets),"
+        " and correct the ledger",
+    ),
+    "provider_captured_more": _person(
+        "the provider took more than the card's part",
+        "refund what is too much at the provider",
+    ),
+    "provider_refunded_less": Kind(
+        "a refund is REFUNDED here, and the provider has not given that much back",
+        "the provider is asked to give back what is missing",
+    ),
+    "provider_refunded_more": _person(
+        "the provider gave back more than our refunds: by hand there, or a dispute",
+        "void the tickets it was for and write a correction into the ledger",
+    ),
+    "topup_paid_not_credited": _person(
+        "a top-up's money is at the provider, and neither credited nor being returned",
+        "credits need a verified webhook: have the provider send it again, or refund it there",
+    ),
+    "topup_credited_not_paid": _person(
+        "a top-up was credited, and the provider keeps less than that for it",
+        "freeze the buyer's credits by a correction, and ask the provider",
+    ),
+}
+LEDGER: Mapping[str, Kind] = {
+    "ledger_capture_missing": Kind(
+        "a payment is CAPTURED and no entry says so",
+        "the entry is written, with its real cause",
+    ),
+    "ledger_refund_missing": Kind(
+        "a refund is REFUNDED and no entry says so",
+        "the entry is written, with its real cause",
+    ),
+    "ledger_topup_missing": _person(
+        "a top-up is CREDITED and no entry says so",
+        "write the entry with the webhook that is its evidence",
+    ),
+    "credits_frozen_for_nothing": Kind(
+        "credits are frozen for a payment that is over",
+        "they are unfrozen",
+    ),
+    "ledger_differs": Kind(
+        "an entry says something else than the payment or refund it is for",
+        "a correction of the difference is written",
+    ),
+    "ledger_entry_unexplained": _person(
+        "an entry names a payment, refund or top-up that is not there",
+        "it was deleted or lost in a restore: find it at the provider, then write a correction",
+    ),
+    "balance_differs": Kind(
+        "a kept balance is not the sum of its postings",
+        "the balance is rebuilt from the postings",
+    ),
+    "unbalanced_entry": _person(
+        "an entry does not sum to nothing",
+        "somebody wrote past billing: find the movement, and write a correction",
+    ),
+    "held_below_zero": _person(
+        "a buyer has less than nothing, by the postings",
+        "find the entry that took too much, and write a correction",
+    ),
+    "frozen_overdrawn": _person(
+        "a payment took more out of a frozen account than it had put there",
+        "find the payment whose credits these were, and write a correction",
+    ),
+    "wrong_event": _person(
+        "a sale or refund stands in the books of another event than its entry",
+        "write a correction that moves it",
+    ),
+}
+PORTAL: Mapping[str, Kind] = {
+    "portal_missing": Kind(
+        "the portal shows no such sale",
+        "billing stages the order's facts again",
+    ),
+    "portal_state_differs": Kind(
+        "the portal shows another state, event, buyer or sum",
+        "billing stages the order's facts again",
+    ),
+    "portal_tickets_differ": Kind(
+        "the portal shows other tickets, or void ones as good",
+        "billing stages the order's facts again; tickets that only the portal knows are for a person",
+    ),
+    "portal_unknown_order": _person(
+        "the portal shows a sale of which billing has no order",
+        "billing was restored to an earlier state: see docs/operations.md, History that was lost",
+    ),
+}
+KINDS: Mapping[str, Kind] = {**SEATS, **ORDERS, **PROVIDER, **LEDGER, **PORTAL}
