@@ -37,11 +37,18 @@ class Report:
         return {end.stream for end in self._ends() if end.side == "in" and end.upto_seq > 0 and _is_ahead(end, senders)}
 
     @property
+    def open(self) -> bool:
+        """Whether a person has something to do."""
+        return bool(self.parted) or any(is_open(found) for seen in self.stores.values() for found in seen.findings)
+
+    @property
+    def away(self) -> bool:
+        """Whether a store could not be asked."""
+        return any(seen.away for seen in self.stores.values())
+
+    @property
     def unresolved(self) -> bool:
-        """Whether a person has something to do, or a store could not be asked."""
-        return bool(self.parted) or any(
-            seen.away or any(is_open(finding) for finding in seen.findings) for seen in self.stores.values()
-        )
+        return self.open or self.away
 
     def with_senders_of(self, later: Mapping[str, Seen]) -> "Report":
         """What ``later`` says, but the receivers as they stood before it: so each was asked before its sender."""

@@ -3,26 +3,30 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from audit.money.limits import Limits
 from stack import settings as stack_settings
 from stack.errors import StackError
 from stack.stack import Stack
 from ticketflow.runtime.address import Address, parse_addresses
 from ticketflow.runtime.errors import SettingsError
-from ticketflow.runtime.settings import Secret, load
+from ticketflow.runtime.settings import Secret, host_name, load
 
 CREDENTIALS = Path("/run/credentials")
 FILES = {
     "AUDIT_RESERVATION_DSN": "reservation-dsn",
     "AUDIT_PORTAL_DSN": "portal-dsn",
     "AUDIT_BILLING_PASSWORD": "mariadb-audit-password",
+    "AUDIT_PROVIDER_KEY": "provider-key",
 }
 
 
 class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """An account that may only read is enough to show; to resolve takes one that may write."""
+    """An account that may only read is enough to show; to resolve or repair takes one that may write. Without
+    ``provider_url`` and ``provider_key`` the provider is not asked. The limits are those of money/limits.py."""
 
     reservation_dsn: Secret
     portal_dsn: Secret
@@ -30,18 +34,54 @@ class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
     billing_name: str = "billing"
     billing_user: str = "audit"
     billing_password: Secret
+    provider: Literal["sandbox", "stripe", "mercadopago"] = "sandbox"
+    provider_url: str | None = None
+    provider_key: Secret | None = None
+    provider_currency: str | None = None
+    provider_rate: float = Limits.provider_rate
+    grace_s: float = Limits.grace_s
+    confirm_s: float = Limits.confirm_s
+    stuck_s: float = Limits.stuck_s
+    recent_s: float = Limits.recent_s
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.grace_s, self.confirm_s, self.stuck_s, self.recent_s, self.provider_rate)
+
+
+class WatchSettings(AuditSettings, frozen=True, kw_only=True):
+    """``every_s``: between the rounds; ``page_pause_s``: between the pages of one, so that stores have time for
+    buyers. ``ledger_every_s``: how often the ledger is checked as a whole, which reads all of it."""
+
+    http_host: str = "127.0.0.1"
+    http_port: int
+    instance: str = msgspec.field(default_factory=host_name)
+    log_level: str = "info"
+    every_s: float = 60.0
+    page_pause_s: float = 0.1
+    ledger_every_s: float = 3600.0
+
+
+def read_watch(environ: Mapping[str, str] = os.environ, credentials: Path = CREDENTIALS) -> WatchSettings:
+    """Raises SettingsError."""
+    return load(WatchSettings, "AUDIT", _given(environ, credentials))
 
 
 def read(environ: Mapping[str, str] = os.environ, credentials: Path = CREDENTIALS) -> AuditSettings:
     """Raises SettingsError."""
-    given = {
+    given = _given(environ, credentials)
+    if any(name.startswith("AUDIT_") for name in given):
+        return load(AuditSettings, "AUDIT", given)
+    return _of_embedded_stack(environ)
+
+
+def _given(environ: Mapping[str, str], credentials: Path) -> dict[str, str]:
+    """With the credentials that compose gives."""
+    return {
         f"{name}_FILE": str(credentials / file)
         for name, file in FILES.items()
         if name not in environ and (credentials / file).exists()
     } | dict(environ)
-    if any(name.startswith("AUDIT_") for name in given):
-        return load(AuditSettings, "AUDIT", given)
-    return _of_embedded_stack(environ)
 
 
 def _of_embedded_stack(environ: Mapping[str, str]) -> AuditSettings:
@@ -57,4 +97,6 @@ def _of_embedded_stack(environ: Mapping[str, str]) -> AuditSettings:
         billing_hosts=(Address("127.0.0.1", stack.ports.mariadb),),
         billing_user="billing",
         billing_password=Secret(stack.secrets.get("billing-database")),
+        provider_url=f"http://127.0.0.1:{stack.ports.sandbox}",
+        provider_key=Secret(stack.secrets.get("provider-key")),
     )

@@ -26,16 +26,18 @@ class PostgresOnce:
     """A connection for each transaction. The services' pool will not do: it takes only sessions that may write, which
     the auditor's may not."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, statement_s: float = STATEMENT_S) -> None:
         self._dsn = dsn
+        self._statement_s = statement_s
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, snapshot: bool = False) -> AsyncIterator[Connection]:
+        """``snapshot``: it only reads, and all its statements see one moment. Raises Unavailable, Indefinite."""
         try:
             connection = await asyncpg.connect(
                 self._dsn,
                 timeout=CONNECT_S,
-                command_timeout=STATEMENT_S,
+                command_timeout=self._statement_s,
                 server_settings={"application_name": "audit", "timezone": "UTC"},
                 target_session_attrs=SessionAttribute.primary,
             )
@@ -43,7 +45,8 @@ class PostgresOnce:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         begun = done = False
         try:
-            async with connection.transaction():
+            isolated = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
+            async with connection.transaction(**isolated):  # type: ignore[arg-type]
                 begun = True
                 yield connection
                 done = True

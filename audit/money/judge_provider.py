@@ -24,7 +24,9 @@ def judge_provider(deal: Deal) -> Iterator[Difference]:
 def main_of(payment: Payment, found: Sequence[Taken]) -> Taken | None:
     """The authorisation that counts."""
     by_id = {one.authorization_id: one for one in found}
-    return by_id.get(payment.authorization_id or "") or (found[0] if found and payment.authorization_id is None else None)
+    return by_id.get(payment.authorization_id or "") or (
+        found[0] if found and payment.authorization_id is None else None
+    )
 
 
 def refunds_of(order: Order, payment_id: str) -> tuple[int, int]:

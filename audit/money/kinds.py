@@ -1,7 +1,7 @@
 """Every kind of difference: what it means, and what mends it. Pure: docs and tests read this table.
 
-``by`` says who: ``program`` (``--repair KIND --yes``), or ``person``, whose instruction is ``repair``. A repair by program
-that finds it cannot be sure (RepairRefused) does nothing and says what a person has to look at.
+``by`` says who: ``program`` (``--repair KIND --yes``), or ``person``, whose instruction is ``repair``. A repair by
+program that cannot be sure (RepairRefused) does nothing and says what a person has to look at.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ SEATS: Mapping[str, Kind] = {
     ),
     "lines_differ": _person(
         "order and hold are not of the same places, prices, event or buyer",
-        "compare order_lines with hold_units; whoever has good tickets keeps his places, what he paid too much goes back",
+        "compare order_lines with hold_units; who has good tickets keeps his places, what he paid too much goes back",
     ),
 }
 ORDERS: Mapping[str, Kind] = {

@@ -1,0 +1,61 @@
+"""Repairs at the payment provider, under the keys that billing's workers use for the same: both at once do it once."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from audit.money.hands import Hands, RepairRefused
+from audit.money.judge_provider import refunds_of
+from audit.money.sides import Deal, Difference
+from billing.provider import Authorization, Provider, ProviderError
+
+T = TypeVar("T")
+
+
+async def give_back(hands: Hands, one: Difference, _: Deal) -> str:
+    """Afterwards nothing of the authorisation is set aside or kept."""
+    provider = _provider(hands)
+    found = await _read(provider, one.id_of("authorization"))
+    id_, done = found.authorization_id, []
+    await hands.note(one, f"giving back: {found.state}, {found.kept_minor} kept")
+    if found.state == "authorized":
+        await _asked(provider.void(id_, key=f"{id_}:void"))
+        done.append("voided")
+    elif found.kept_minor > 0:
+        await _asked(provider.refund(id_, found.kept_minor, key=f"{id_}:refund:{found.kept_minor}"))
+        done.append(f"refunded {found.kept_minor}")
+    return f"{', '.join(done) or 'nothing was left of it'} at the provider"
+
+
+async def refund_missing(hands: Hands, one: Difference, deal: Deal) -> str:
+    """The key names the sum up to which is refunded, so that a repeat cannot give it twice."""
+    provider = _provider(hands)
+    assert deal.order is not None
+    found = await _read(provider, one.id_of("authorization"))
+    due_minor, _ = refunds_of(deal.order, one.id_of("payment"))
+    missing_minor = due_minor - found.refunded_minor
+    if not 0 < missing_minor <= found.kept_minor:
+        raise RepairRefused(f"{missing_minor} would have to go back, and {found.kept_minor} are kept there")
+    await hands.note(one, f"giving back {missing_minor}: refunded up to {due_minor}")
+    key = f"{one.id_of('payment')}:refunded-to:{due_minor}"
+    await _asked(provider.refund(found.authorization_id, missing_minor, key=key))
+    return f"refunded {missing_minor} at the provider"
+
+
+def _provider(hands: Hands) -> Provider:
+    if hands.provider is None:
+        raise RepairRefused("no provider is set up here (AUDIT_PROVIDER_URL, AUDIT_PROVIDER_KEY)")
+    return hands.provider
+
+
+async def _read(provider: Provider, authorization_id: str) -> Authorization:
+    found = await _asked(provider.read(authorization_id))
+    if found is None:
+        raise RepairRefused("the provider does not know it any more")
+    return found
+
+
+async def _asked(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except ProviderError as error:
+        raise RepairRefused(f"the provider: {type(error).__name__} {error}; run it again") from error
