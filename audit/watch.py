@@ -1,4 +1,4 @@
-"""``python -m audit watch``: goes round for ever, and tells what it finds by metrics and in its log. Repairs nothing."""
+"""``python -m audit watch``: goes round for ever, tells what it finds by metrics and in its log. Repairs nothing."""
 
 import time
 from collections import Counter

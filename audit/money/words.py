@@ -87,23 +87,23 @@ def _event(event: EventTotals) -> list[str]:
     }
     shown = ", ".join(f"{what} {amount(minor, event.currency)}" for what, minor in money.items())
     ledger = {"sales": event.ledger_sales_minor, "refunds": event.ledger_refunds_minor}
-    provider = {"captured": event.at_provider_captured_minor, "refunded": event.at_provider_refunded_minor}
+    at_provider = {"captured": event.at_provider_captured_minor, "refunded": event.at_provider_refunded_minor}
+    asked = ", ".join(f"{what} {amount(minor, event.currency)}" for what, minor in at_provider.items())
     return [
-        f"event {event.event_id} ({event.currency})",
+        f"event {event.event_id}",
         f"  seats     {_counts(event.seats)}",
         f"  orders    {_counts(event.orders)}; {event.in_flight} have just changed",
         f"  tickets   {event.tickets_good} good, {event.tickets_void} void",
         f"  money     {shown}",
         f"            captured - refunded = good tickets + owed + kept: {'yes' if event.identity else 'NO'}",
         f"  ledger    {', '.join(f'{what} {amount(minor, event.currency)}' for what, minor in ledger.items())}",
-        f"  provider  {', '.join(f'{what} {amount(minor, event.currency)}' for what, minor in provider.items())}"
-        f" of {event.asked} payments asked about",
+        f"  provider  {asked} of {event.asked} payments asked about",
     ]
 
 
 def amount(minor: int, currency: str) -> str:
-    """As people write it: 12.50; in minor units where the currency is not known."""
-    return text_of(minor, currency) if currency in EXPONENTS else str(minor)
+    """As people write it: 12.50 EUR; in minor units where the currency is not known."""
+    return text_of(minor, currency) if currency in EXPONENTS else f"{minor} {currency}"
 
 
 def _counts(counts: Any) -> str:
@@ -115,7 +115,7 @@ def _subject(one: Difference) -> str:
     for what in dict.fromkeys(what for what, _ in one.ids):
         parts.append(f"{what} {' '.join(one.ids_of(what))}")
     if one.amount_minor is not None and one.currency is not None:
-        parts.append(f"{amount(one.amount_minor, one.currency)} {one.currency}")
+        parts.append(f"{amount(one.amount_minor, one.currency)}")
     return _plain(", ".join(parts))
 
 
