@@ -23,7 +23,7 @@ def _no_order(deal: Deal, hold: Hold) -> Iterator[Difference]:
     if hold.sold:
         ids = [("payment", hold.payment_id or ""), *(("unit", place.unit_id) for place in hold.sold)]
         yield difference("seat_sold_without_order", deal, ids, f"{len(hold.sold)} places", hold.total_minor)
-    else:
+    elif hold.state != "SOLD":  # else its places have been returned: nobody has anything
         yield difference("hold_without_order", deal, detail=f"the hold is {hold.state}")
 
 

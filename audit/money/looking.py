@@ -1,5 +1,6 @@
 """One page after the other: all sides of some sales, each store's in one snapshot."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from audit.money import read_billing, read_portal, read_reservation
@@ -18,6 +19,7 @@ class Looking:
         self._asking = asking
         self._event_id = event_id
         self._knows_refunds: bool | None = None
+        self.begun_at = asyncio.get_running_loop().time()  # of the page that was read last
 
     async def pages(self) -> AsyncIterator[list[Deal]]:
         """All sales that any store knows, by their ids. Raises Unavailable, Indefinite and what the drivers raise."""
@@ -30,6 +32,7 @@ class Looking:
                 return
 
     async def deals(self, ids: Sequence[str]) -> list[Deal]:
+        self.begun_at = asyncio.get_running_loop().time()
         uuids = [id_ for id_ in ids if is_id(id_)]  # billing's store takes any text
         async with self._stores.reservation.transaction(snapshot=True) as conn:
             holds = await read_reservation.holds(conn, uuids)

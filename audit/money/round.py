@@ -67,7 +67,13 @@ class Round:
         self._page_pause_s = page_pause_s
         self._whole_ledger = whole_ledger and event_id is None
         self.looking = Looking(stores, asking, event_id)
-        self.late_s = 0.0
+        self._late_since = asyncio.get_running_loop().time()
+
+    @property
+    def late_s(self) -> float:
+        """The age of the oldest event that was on its way when the round began, as old as it was when the last page was
+        begun to be read."""
+        return self.looking.begun_at - self._late_since
 
     async def run(self) -> Outcome:
         """Raises nothing that a store or the provider does: that is in ``away``."""
@@ -95,7 +101,7 @@ class Round:
         return found
 
     async def _sales(self, outcome: Outcome, totals: Totals) -> None:
-        self.late_s = await lateness_s(self._stores)
+        self._late_since = asyncio.get_running_loop().time() - await lateness_s(self._stores)
         suspects = Suspects(self._limits.confirm_s)
         async for deals in self.looking.pages():
             totals.add(deals, self.late_s)
@@ -177,6 +183,6 @@ def ledger_difference(fault: ledger.LedgerFault) -> Difference:
 
 async def lateness_s(stores: Stores) -> float:
     """The age of the oldest event that is still on its way to another store: of what has changed since then, the
-    others cannot know."""
+    others cannot know. 0: there is none."""
     ends: list[End] = [end for history in stores.histories.values() for end in await history.ends()]
     return max((end.oldest_age_s for end in ends if end.unacked and end.oldest_age_s is not None), default=0.0)

@@ -32,13 +32,21 @@ from tests.integration.reservation.house import Replica
 from tests.integration.sandbox.process import PROVIDER_KEY
 from tests.support.buyer import Buyer, Event
 from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
-from ticketflow.events import Envelope, OrderRefunded, Payload, TicketsVoided, decode, new_id, payload_of
+from ticketflow.events import Envelope, OrderRefunded, Payload, SaleReturn, TicketsVoided, decode, new_id, payload_of
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.mariadb import execute
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.settings import Secret
 
 SEATS = 24
+
+# What sale.return does, for a reservation that does not obey it yet.
+FREE = """
+    WITH freed AS (
+        UPDATE units SET state = 'free', hold_id = NULL
+         WHERE hold_id = $1 AND state = 'sold' AND ($2::uuid[] = '{}' OR unit_id = ANY ($2::uuid[])) RETURNING unit_id)
+    UPDATE hold_units SET sold = false WHERE hold_id = $1 AND unit_id IN (SELECT unit_id FROM freed)
+    """
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class Town:
         self.world = world
         self.portal = portal
         self.event = Event(replica.shop, "")
+        self.free: list[str] = []  # seats of it that nobody had yet
         self._applier = Applier(
             portal, Deduplicator(PostgresDialect(), "billing"), Outbox[Connection](PostgresDialect(), "portal")
         )
@@ -117,17 +126,15 @@ class Town:
             stack.push_async_callback(portal.close)
             town = cls(databases, replica, world, portal)
             town.event = await replica.shop.event(seats=SEATS)
-            town._free = list(town.event.seats)
+            town.free = list(town.event.seats)
             await town.forget()
             yield town
-
-    _free: list[str]
 
     # -- what people do
 
     async def hold(self, seats: int = 2, *, buyer_id: str = "buyer-1") -> str:
         """Its order's id. Billing has it, and the portal."""
-        wanted, self._free = self._free[:seats], self._free[seats:]
+        wanted, self.free = self.free[:seats], self.free[seats:]
         bought = await Buyer(self.replica.shop, buyer_id).hold(self.event, wanted)
         await self.carry()
         return bought.hold_id
@@ -163,33 +170,46 @@ class Town:
         """Nobody has been told of it yet."""
         await HoldStore(self.reservation, self.replica.outbox).release(order_id)
 
-    async def topped_up(self, buyer_id: str, amount_minor: int) -> str:
+    async def topped_up(
+        self, buyer_id: str, amount_minor: int, *, state: str = "CREDITED", booked: bool = True, paid: bool = True
+    ) -> str:
         """Credits were bought, and the provider has the money."""
         topup_id, webhook_id = new_id(), new_id()
-        await self.take(topup_id, amount_minor)
+        if paid:
+            await self.take(topup_id, amount_minor)
         async with self.world.pool.transaction() as conn:
             await execute(
                 conn,
                 "INSERT INTO topups (topup_id, buyer_id, state, amount_minor, currency, provider, correlation_id)"
-                " VALUES (%s, %s, 'CREDITED', %s, 'EUR', 'sandbox', 'c')",
-                (topup_id, buyer_id, amount_minor),
+                " VALUES (%s, %s, %s, %s, 'EUR', 'sandbox', 'c')",
+                (topup_id, buyer_id, state, amount_minor),
             )
             webhook = VerifiedWebhook(webhook_id, "sandbox")
-            await ledger.record(conn, [causes.topup(topup_id, buyer_id, amount_minor, "EUR", webhook)])
+            if booked:
+                await ledger.record(conn, [causes.topup(topup_id, buyer_id, amount_minor, "EUR", webhook)])
         return topup_id
 
     async def take(self, reference: str, amount_minor: int, *, capture: bool = True) -> str:
         """Money at the provider, past billing: the authorisation's id."""
-        provider = self.world.provider
-        taken = await provider.authorize(
-            reference=reference, amount_minor=amount_minor, currency="EUR", card_token="tok_ok"
-        )
+        wanted = {"reference": reference, "amount_minor": amount_minor, "currency": "EUR", "card_token": "tok_ok"}
+        async with self.world.bank.post(
+            "/v1/authorizations", json=wanted, headers={"Idempotency-Key": new_id()}
+        ) as response:
+            taken = await response.json()
+        id_ = str(taken["authorization_id"])
         if capture:
-            await provider.capture(taken.authorization_id, amount_minor, key=f"{reference}:capture")
-        return taken.authorization_id
+            await self.world.provider.capture(id_, amount_minor, key=f"{id_}:capture")
+        return id_
 
     async def refunded(
-        self, order_id: str, tickets: int = 1, *, fee_minor: int = 0, done: bool = True, seats_back: bool = False
+        self,
+        order_id: str,
+        tickets: int = 1,
+        *,
+        fee_minor: int = 0,
+        done: bool = True,
+        booked: bool = True,
+        at_provider: bool = True,
     ) -> str:
         """The first tickets of an order are void, and what they cost but for a fee is paid back, when ``done``."""
         refund_id = new_id()
@@ -211,7 +231,7 @@ class Town:
                 refund_id=refund_id,
                 ticket_ids=[ticket["ticket_id"] for ticket in void],
                 unit_ids=[ticket["unit_id"] for ticket in void],
-                seats_back=seats_back,
+                seats_back=False,
                 reason="r",
             )
         ]
@@ -226,7 +246,7 @@ class Town:
                     payment["payment_id"],
                     "REFUNDED" if done else "REQUESTED",
                     amount_minor,
-                    seats_back,
+                    False,
                 ),
             )
             await execute(
@@ -240,8 +260,9 @@ class Town:
                 "UPDATE orders SET refunds_minor = refunds_minor + %s, state = %s WHERE order_id = %s",
                 (amount_minor, state, order_id),
             )
-            if done:
+            if done and booked:
                 await ledger.record(conn, [causes.refund(purchase, refund_id, "sandbox", amount_minor)])
+            if done:
                 facts.append(
                     OrderRefunded(
                         order_id=order_id,
@@ -255,7 +276,7 @@ class Town:
                     )
                 )
             await self.world.changes.stage(conn, order_id, facts)
-        if done:
+        if done and at_provider:
             await self.world.provider.refund(payment["authorization_id"], amount_minor, key=refund_id)
         await self.carry()
         return refund_id
@@ -312,6 +333,8 @@ class Town:
         async with self.reservation.transaction() as conn:
             if envelope.kind in self._commands:
                 await self._commands[envelope.kind](conn, envelope)
+            elif isinstance(command := payload_of(envelope), SaleReturn):
+                await conn.execute(FREE, command.hold_id, command.unit_ids)
 
     # -- the stores
 
