@@ -11,6 +11,7 @@ import pymysql.err
 from audit import ledger
 from audit.money import read_extras, read_reservation
 from audit.money.judge import judge
+from audit.money.lateness import lateness_s
 from audit.money.limits import DIFFERENCES_MAX, PAGE, SUSPECTS_MAX, Limits
 from audit.money.looking import Looking
 from audit.money.read_provider import Asking
@@ -18,7 +19,6 @@ from audit.money.sides import Difference
 from audit.money.stores import Stores, snapshot
 from audit.money.suspects import Suspects, twice
 from audit.money.totals import EventTotals, Totals
-from ticketflow.delivery.history import End
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.mariadb import query
 
@@ -179,10 +179,3 @@ def ledger_difference(fault: ledger.LedgerFault) -> Difference:
     what = "entry" if fault.kind in ("unbalanced_entry", "wrong_event") else "account"
     ids = ((what, fault.subject), ("currency", fault.currency))
     return Difference(fault.kind, None, None, ids, fault.detail, fault.difference_minor, fault.currency)
-
-
-async def lateness_s(stores: Stores) -> float:
-    """The age of the oldest event that is still on its way to another store: of what has changed since then, the
-    others cannot know. 0: there is none."""
-    ends: list[End] = [end for history in stores.histories.values() for end in await history.ends()]
-    return max((end.oldest_age_s for end in ends if end.unacked and end.oldest_age_s is not None), default=0.0)
