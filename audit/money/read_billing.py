@@ -115,7 +115,7 @@ def _order(
     ids = {payment.payment_id for payment in payments} | {refund.refund_id for refund in refunds}
     causes = [(c, id_) for id_ in ids for c in (*OF_PAYMENTS, *OF_REFUNDS)]
     wanted = [*causes, *((CORRECTION, correction_id(cause)) for cause in causes)]
-    ages = [head["age_us"] / 1e6, *(payment.age_s for payment in payments), *(refund.age_s for refund in refunds)]
+    ages = [_s(head["age_us"]), *(payment.age_s for payment in payments), *(refund.age_s for refund in refunds)]
     return Order(
         order_id=head["order_id"],
         event_id=head["event_id"],
@@ -148,10 +148,10 @@ def _payment(row: Row) -> Payment:
         credits_minor=row["credits_minor"],
         provider=row["provider"],
         authorization_id=row["authorization_id"],
-        age_s=row["age_us"] / 1e6,
+        age_s=_s(row["age_us"]),
         started_at_us=_us(row["started_at"]),
         watched=bool(row["watched"]),
-        page_left_s=None if row["page_left_us"] is None else row["page_left_us"] / 1e6,
+        page_left_s=None if row["page_left_us"] is None else _s(row["page_left_us"]),
     )
 
 
@@ -168,8 +168,12 @@ def _refund(row: Row) -> Refund:
         credits_minor=row["credits_minor"],
         seats_back=bool(row["seats_back"]),
         reason=row["reason"],
-        age_s=row["age_us"] / 1e6,
+        age_s=_s(row["age_us"]),
     )
+
+
+def _s(us: int) -> float:
+    return us / 1e6
 
 
 def _us(at: datetime) -> int:

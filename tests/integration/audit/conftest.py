@@ -48,7 +48,7 @@ def databases(
     reservation.migrate(ReservationDatabase(database_dsn=Secret(seats.dsn)))
     portal.migrate(PortalDatabase(database_dsn=Secret(sales.dsn)))
     billing.run_migrations(settings)
-    yield Databases(seats.dsn, sales.dsn, settings, provider_process.url)
+    yield Databases(seats.dsn, sales.dsn, settings, provider_process.url, mariadb_server.server)
     drop_postgres(postgres_server.server, seats)
     drop_postgres(postgres_server.server, sales)
     drop_mariadb(mariadb_server.server, money)

@@ -27,6 +27,7 @@ from billing.store import ledger
 from portal.applier import Applier
 from reservation.service import handlers as reservation_handlers
 from reservation.store_holds import HoldStore
+from stack.servers.mariadb import MariaDBServer
 from tests.integration.billing.world import World
 from tests.integration.reservation.house import Replica
 from tests.integration.sandbox.process import PROVIDER_KEY
@@ -57,6 +58,7 @@ class Databases:
     portal_dsn: str
     billing: DatabaseSettings
     provider_url: str
+    server: MariaDBServer
 
     def settings(self, **others: Any) -> AuditSettings:
         known: dict[str, Any] = {
@@ -356,6 +358,10 @@ class Town:
         """In the portal's store, past the portal."""
         async with self.portal.transaction() as conn:
             await conn.execute(sql, *params)
+
+    def admin(self) -> Any:
+        """Whoever owns MariaDB."""
+        return self.databases.server.connect()
 
     async def payment_of(self, order_id: str) -> dict[str, Any]:
         return (await self.rows("SELECT * FROM payments WHERE order_id = %s ORDER BY started_at DESC", order_id))[0]
