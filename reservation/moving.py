@@ -32,14 +32,17 @@ def choose(wanted: int, near: Seat, free: Iterable[Seat]) -> list[Seat] | None:
 
 
 def _distance_from(near: Seat, in_order: Sequence[str]) -> Callable[[Sequence[Seat]], tuple[bool, int, str]]:
-    """How far some seats side by side are from ``near``: in its row by their numbers, else by the seats between."""
+    """How far seats side by side are from ``near``: by number in its own row, by free seats between in any other."""
     here = bisect_left(in_order, near.unit_id)
 
+    def steps(seat: Seat) -> int:
+        if seat.row == near.row:
+            return abs(seat.number - near.number)
+        there = bisect_left(in_order, seat.unit_id)
+        return there - here if there >= here else here - there - 1
+
     def distance(seats: Sequence[Seat]) -> tuple[bool, int, str]:
-        first = seats[0]
-        if first.row == near.row:
-            return False, min(abs(seat.number - near.number) for seat in seats), first.unit_id
-        return True, abs(bisect_left(in_order, first.unit_id) - here), first.unit_id
+        return seats[0].row != near.row, min(map(steps, seats)), seats[0].unit_id
 
     return distance
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reservation.store_holds import HoldStore
+from reservation.store_settling import Settling
 from tests.integration.reservation.house import Replica, Truth
 from tests.support.buyer import Buyer, Event, Purchase
 from ticketflow.delivery import Poison
@@ -137,10 +137,14 @@ async def test_a_hold_that_never_was(replica: Replica, truth: Truth) -> None:
     assert lost.reason == "unknown_hold"
 
 
-async def test_settled_again_by_the_same_payment_is_nothing_new(story: Story) -> None:
+async def test_settled_again_by_the_same_payment_it_tells_the_same_again(story: Story) -> None:
     payment_id = await story.replica.settle(story.hold.hold_id)
     await story.replica.settle(story.hold.hold_id, payment_id)
-    assert await story.truth.kinds_of(story.hold.hold_id) == ["hold.placed", "hold.sold"]
+    _placed, first, second = await story.truth.events_of(story.hold.hold_id)
+    assert first == second
+    assert isinstance(second, HoldSold)
+    assert (second.payment_id, second.moved_to) == (payment_id, None)
+    await story.truth.check([story.event.event_id])
 
 
 async def test_a_sold_hold_cannot_be_released_or_swept(story: Story) -> None:
@@ -190,6 +194,4 @@ async def test_of_settling_late_and_taking_over_at_once_one_wins(replicas: list[
 async def test_a_command_that_can_never_be_applied_is_poison(replica: Replica, command: Any) -> None:
     with pytest.raises(Poison):
         async with replica.pool.transaction() as conn:
-            await HoldStore(replica.pool, replica.outbox).settle(
-                conn, envelope_for(command, key="17", correlation_id="test")
-            )
+            await Settling(replica.outbox).settle(conn, envelope_for(command, key="17", correlation_id="test"))
