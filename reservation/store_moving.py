@@ -1,8 +1,8 @@
 """The SQL of a hold's places at settling: its own, and equal ones when some of those are gone.
 
-Laws: its own places are waited for, in the order of unit_id; other places are taken only if nobody has his hands on
-them, so that no wait begins while they are ours. When too few can be had only because others have their hands on them,
-the answer is neither yes nor no: Retryable, and the whole transaction is asked again.
+Laws: no place is waited for. Who places a hold may wait for one while he has others, and a transaction of the inbox
+has the places of many holds: each could wait for the other. Where too few can be had only because others have their
+hands on them, the answer is neither yes nor no: Retryable, and the whole transaction is asked again.
 """
 
 from collections.abc import Sequence
@@ -31,15 +31,22 @@ class Line(NamedTuple):
 
 
 async def lock_lines(conn: Connection, hold_id: str) -> list[Line]:
-    """In the order of unit_id. The hold must be locked."""
+    """In the order of unit_id. The hold must be locked. Raises Retryable."""
     rows = await conn.fetch(
         """
-        SELECT unit_id::text, tier_id::text, row_name, number, state, hold_id::text, held_until FROM units
-         WHERE unit_id IN (SELECT unit_id FROM hold_units WHERE hold_id = $1) ORDER BY unit_id FOR NO KEY UPDATE
+        SELECT unit_id::text, tier_id::text, row_name, number, state, hold_id::text, held_until,
+               (SELECT count(*) FROM hold_units WHERE hold_id = $1) AS lines
+          FROM units WHERE unit_id IN (SELECT unit_id FROM hold_units WHERE hold_id = $1)
+         ORDER BY unit_id FOR NO KEY UPDATE SKIP LOCKED
         """,
         hold_id,
     )
-    return [Line(row["unit_id"], row["tier_id"], row["row_name"], row["number"], Place(*row[4:])) for row in rows]
+    if not rows or len(rows) < rows[0]["lines"]:
+        raise _contended()
+    return [
+        Line(unit_id, tier_id, row_name, number, Place(state, owner, held_until))
+        for unit_id, tier_id, row_name, number, state, owner, held_until, _ in rows
+    ]
 
 
 async def move(
@@ -118,4 +125,4 @@ async def _lock_free(conn: Connection, seats: Sequence[str], now: datetime) -> s
 
 
 def _contended() -> Retryable:
-    return Retryable("others have their hands on the last places of this tier")
+    return Retryable("others have their hands on these places")

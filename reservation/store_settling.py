@@ -1,7 +1,7 @@
 """The SQL of sale.settle: a paid hold is sold, perhaps with other places than its own, or its loss is told.
 
-Laws: the hold's row is locked first, then its places in the order of unit_id; the rules (holds.py) decide on what the
-locked rows say. What is told and what is changed are one transaction, the inbox's.
+Laws: the hold's row is locked first, then its places (store_moving.py); the rules (holds.py) decide on what the locked
+rows say. What is told and what is changed are one transaction, the inbox's.
 """
 
 from collections.abc import Sequence

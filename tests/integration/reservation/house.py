@@ -28,6 +28,7 @@ from ticketflow.feed import Address
 from ticketflow.runtime.health import Health
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.retry import retrying
 from ticketflow.runtime.settings import Secret
 
 ADMIN_KEY = "test-admin-key"
@@ -78,12 +79,16 @@ class Replica:
     def sweeper(self) -> Sweeper:
         return Sweeper(self.pool, self.outbox)
 
-    async def settle(self, hold_id: str, payment_id: str | None = None) -> str:
-        """As the inbox does it, in a transaction of its own; the payment's id."""
+    async def settle(self, hold_id: str, payment_id: str | None = None, *, attempts: int = 200) -> str:
+        """As the inbox does it, in a transaction of its own, and patiently; the payment's id."""
         payment_id = payment_id or new_id()
         command = SaleSettle(hold_id=hold_id, payment_id=payment_id, started_at_us=1)
-        async with self.pool.transaction() as conn:
-            await Settling(self.outbox).settle(conn, envelope_for(command, key=hold_id, correlation_id="test"))
+
+        async def attempt() -> None:
+            async with self.pool.transaction() as conn:
+                await Settling(self.outbox).settle(conn, envelope_for(command, key=hold_id, correlation_id="test"))
+
+        await retrying(attempt, attempts=attempts)
         return payment_id
 
     async def give_back(self, hold_id: str, unit_ids: Sequence[str] = (), return_id: str | None = None) -> str:
@@ -191,7 +196,8 @@ class Truth:
         assert unequal == [], "the lines of a hold are what it costs"
         half_sold = await self.conn.fetch(
             """
-            SELECT h.hold_id, l.unit_id FROM holds AS h JOIN hold_units AS l USING (hold_id) JOIN units AS u USING (unit_id)
+            SELECT h.hold_id, l.unit_id
+              FROM holds AS h JOIN hold_units AS l USING (hold_id) JOIN units AS u USING (unit_id)
              WHERE u.event_id = ANY ($1::uuid[]) AND h.state = 'SOLD' AND l.return_id IS NULL
                AND (NOT l.sold OR u.state <> 'sold' OR u.hold_id <> h.hold_id)
             """,

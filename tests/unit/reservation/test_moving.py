@@ -1,6 +1,7 @@
 """Which seats a late buyer gets for those that are gone."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -55,4 +56,4 @@ def test_all_or_none_and_always_the_same(free: set[tuple[str, int]], wanted: int
     assert len(set(chosen)) == wanted
     assert set(chosen) <= set(seats)
     together = any({(row, number + n) for n in range(wanted)} <= free for row, number in free)
-    assert together == all((one.row, one.number + 1) == two[1:] for one, two in zip(chosen, chosen[1:], strict=False))
+    assert together == all((one.row, one.number + 1) == two[1:] for one, two in pairwise(chosen))
