@@ -8,8 +8,9 @@ Laws of this file:
 - SOLD and RELEASED are final. EXPIRED is not quite: money that was set aside in time and arrives late still gets the
   seats, if they all are free or still the hold's own. For those that are gone it gets equal ones, all of them or none,
   if the buyer agreed to that when he took the hold.
-- One hold is sold to one payment. A second payment is lost, and so given back. That it was sold is told as often as the
-  one payment asks.
+- One hold is sold to one payment. A second payment is lost, and so given back.
+- What was decided about a payment stays: asked again, sold is sold and lost is lost, whatever is free by then. The
+  money may be on its way back already.
 """
 
 from collections.abc import Sequence
@@ -87,6 +88,7 @@ class Facts(NamedTuple):
     expires_at: datetime
     held_until: datetime
     payment_id: str | None
+    lost_payments: Sequence[str]
     late: Late
     now: datetime
 
@@ -129,6 +131,8 @@ def settle(hold_id: str, facts: Facts, payment_id: str, places: Sequence[Place])
     """The verdict on a paid hold. ``places``: one for each line."""
     verdict = facts.rule.settle
     if facts.state is State.SOLD and facts.payment_id != payment_id:
+        return Verdict.LOSE_TAKEN
+    if verdict is Verdict.SELL and payment_id in facts.lost_payments:
         return Verdict.LOSE_TAKEN
     if verdict is Verdict.SELL and any(is_gone(hold_id, place, facts.now) for place in places):
         return Verdict.MOVE if facts.late is Late.SAME_TIER else Verdict.LOSE_TAKEN

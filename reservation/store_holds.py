@@ -28,7 +28,7 @@ _lines = msgspec.json.Decoder(list[Line])
 
 COLUMNS = """
     hold_id::text, event_id::text, buyer_id, state, total_minor, currency, payment_id::text,
-    late, moved, placed_at, expires_at, held_until, ended_at, clock_timestamp() AS now
+    lost_payments::text[], late, moved, placed_at, expires_at, held_until, ended_at, clock_timestamp() AS now
 """
 
 
@@ -129,5 +129,11 @@ async def now_of(conn: Connection) -> datetime:
 def facts_of(row: Record) -> Facts:
     """``row``: with COLUMNS."""
     return Facts(
-        State(row["state"]), row["expires_at"], row["held_until"], row["payment_id"], Late(row["late"]), row["now"]
+        state=State(row["state"]),
+        expires_at=row["expires_at"],
+        held_until=row["held_until"],
+        payment_id=row["payment_id"],
+        lost_payments=row["lost_payments"],
+        late=Late(row["late"]),
+        now=row["now"],
     )

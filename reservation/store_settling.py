@@ -12,6 +12,7 @@ import msgspec
 from reservation.bodies import Line
 from reservation.holds import LOST_BECAUSE, Verdict, is_gone, settle
 from reservation.store_holds import facts_of, lines_of, lock_hold, now_of, told
+from reservation.store_moving import Line as PlacedLine
 from reservation.store_moving import lock_lines, move
 from reservation.times import us_of
 from ticketflow.delivery import Outbox, Poison
@@ -33,22 +34,21 @@ class Settling:
         row = await lock_hold(conn, hold_id)
         if row is None:
             return await self._lose(conn, command, "unknown_hold")
-        lines = await lock_lines(conn, hold_id)
-        facts = facts_of(row)._replace(now=await now_of(conn))
+        facts, lines = facts_of(row), []
+        if facts.rule.settle is Verdict.SELL:
+            lines = await lock_lines(conn, hold_id)
+            facts = facts._replace(now=await now_of(conn))
         verdict = settle(hold_id, facts, command.payment_id, [line.place for line in lines])
-        moved = False
-        if verdict is Verdict.MOVE:
-            gone = [line for line in lines if is_gone(hold_id, line.place, facts.now)]
-            moves = await move(conn, hold_id, lines, gone, facts.now)
-            verdict, moved = (Verdict.LOSE_TAKEN, False) if moves is None else (Verdict.SELL, True)
-            log.info("hold_moved" if moved else "hold_not_moved", hold_id=hold_id, lost=len(gone), moves=moves)
+        moves = await _move(conn, hold_id, lines, facts.now) if verdict is Verdict.MOVE else {}
+        if moves is None:
+            verdict = Verdict.LOSE_TAKEN
         if verdict in LOST_BECAUSE:
+            await _remember_lost(conn, command)
             return await self._lose(conn, command, LOST_BECAUSE[verdict])
-        if verdict is Verdict.SELL:
-            await self._tell(conn, command, await _sell(conn, command, moved), moved)
         if verdict is Verdict.TELL_AGAIN:
-            await self._tell(conn, command, row["ended_at"], row["moved"])
-        return None
+            return await self._tell(conn, command, row["ended_at"], row["moved"])
+        moved = bool(moves)
+        return await self._tell(conn, command, await _sell(conn, command, moved), moved)
 
     async def _tell(self, conn: Connection, command: SaleSettle, sold_at: datetime, moved: bool) -> None:
         moved_to = _as_told(await lines_of(conn, command.hold_id)) if moved else None
@@ -62,6 +62,26 @@ class Settling:
         payload = HoldLost(hold_id=command.hold_id, payment_id=command.payment_id, reason=reason)
         await self._outbox.stage(conn, [told(payload, command.hold_id)])
         log.warning("hold_lost", hold_id=command.hold_id, payment_id=command.payment_id, reason=reason)
+
+
+async def _move(conn: Connection, hold_id: str, lines: Sequence[PlacedLine], now: datetime) -> dict[str, str] | None:
+    """As move(), for what is gone of ``lines``."""
+    gone = [line for line in lines if is_gone(hold_id, line.place, now)]
+    moves = await move(conn, hold_id, lines, gone, now)
+    log.info("hold_not_moved" if moves is None else "hold_moved", hold_id=hold_id, gone=len(gone), moves=moves)
+    return moves
+
+
+async def _remember_lost(conn: Connection, command: SaleSettle) -> None:
+    """What is SOLD or RELEASED needs no memory."""
+    await conn.execute(
+        """
+        UPDATE holds SET lost_payments = lost_payments || $2::uuid
+         WHERE hold_id = $1 AND state IN ('HELD', 'EXPIRED') AND $2::uuid <> ALL (lost_payments)
+        """,
+        command.hold_id,
+        command.payment_id,
+    )
 
 
 async def _sell(conn: Connection, command: SaleSettle, moved: bool) -> datetime:

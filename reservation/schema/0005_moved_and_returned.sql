@@ -1,9 +1,13 @@
 -- depends: 0004_places_instead
--- What may become of the places of a paid hold: moved to others when it was paid late, on sale again when it was given back.
+-- What may become of a hold that is paid: moved to other places when it was paid late, lost to some of its payments, on sale again when it
+-- was given back.
 
 ALTER TABLE holds ADD COLUMN moved boolean NOT NULL DEFAULT false;
 ALTER TABLE holds ADD CONSTRAINT holds_moved CHECK (NOT moved OR (late = 'same_tier' AND state = 'SOLD')) NOT VALID;  -- no row to look at: all are new to it
 
+ALTER TABLE holds ADD COLUMN lost_payments uuid[] NOT NULL DEFAULT '{}';
+
+COMMENT ON COLUMN holds.lost_payments IS 'Payments that came while its places could not be had. Should one be asked about again it is lost again, whatever is free by then.';
 COMMENT ON COLUMN holds.moved IS 'Whether it was sold other places than it had asked for; its lines are the new ones.';
 
 ALTER TABLE hold_units ADD COLUMN return_id uuid;

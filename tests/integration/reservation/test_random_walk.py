@@ -19,7 +19,7 @@ from reservation.store_holds import HoldStore
 from reservation.store_placing import Placed, Placing, Request
 from reservation.wishes import Wish
 from tests.integration.reservation.house import Replica, Truth
-from ticketflow.events import HoldLost, HoldReturned, HoldSold, new_id
+from ticketflow.events import HoldLost, HoldReturned, HoldSold, Payload, new_id
 
 SEATS, STANDING = 6, 5
 TTL_S, GRACE_S = 300, 60
@@ -30,7 +30,7 @@ Place = st.tuples(
 ).filter(lambda step: bool(step[1]) or step[2] > 0)
 Return = st.tuples(st.just("give_back"), st.integers(0, 30), st.integers(0, 3))
 Switch = st.tuples(st.just("switch"), st.sampled_from(["close", "open"]))
-Other = st.tuples(st.sampled_from(["release", "settle"]), st.integers(0, 30))
+Other = st.tuples(st.sampled_from(["release", "settle", "settle_again"]), st.integers(0, 30))
 Time = st.tuples(st.just("time"), st.sampled_from([100, TTL_S, TTL_S + GRACE_S]))
 Sweep = st.tuples(st.just("sweep"))
 Step = st.one_of(Place, Place, Place, Other, Other, Other, Time, Sweep, Return, Switch).map(lambda step: [step])
@@ -63,6 +63,7 @@ class ModelHold:
     hold_id: str
     seats: set[str]
     late: Late = Late.REFUND
+    told: dict[str, Payload] = field(default_factory=dict)  # by the payment
     age_s: float = 0
     state: str = "HELD"
 
@@ -135,8 +136,9 @@ class Walk:
             bool(gone) and hold.late is Late.SAME_TIER and all(self._enough(hold, gone, tier) for tier in self.tiers)
         )
         sells = hold.state in ("HELD", "EXPIRED") and (not gone or moves)
-        await self.replica.settle(hold.hold_id)
+        payment_id = await self.replica.settle(hold.hold_id)
         told = (await self.truth.events_of(hold.hold_id))[-1]
+        hold.told[payment_id] = told
         assert isinstance(told, HoldSold if sells else HoldLost)
         if isinstance(told, HoldSold):
             if told.moved_to is not None:
@@ -145,6 +147,15 @@ class Walk:
             assert moves == (told.moved_to is not None)
             hold.state = "SOLD"
             self.model.owner |= dict.fromkeys(hold.seats, hold)
+
+    async def settle_again(self, number: int) -> None:
+        """Every payment of a hold once more: what was told is told, and nothing else happens."""
+        if not self.model.holds:
+            return
+        hold = self.model.holds[number % len(self.model.holds)]
+        for payment_id, told in hold.told.items():
+            await self.replica.settle(hold.hold_id, payment_id)
+            assert (await self.truth.events_of(hold.hold_id))[-1] == told
 
     @property
     def tiers(self) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reservation.store_settling import Settling
-from tests.integration.reservation.house import Replica, Truth
+from tests.integration.reservation.house import Replica, Truth, hold_same_tier
 from tests.support.buyer import Buyer, Event, Purchase
 from ticketflow.delivery import Poison
 from ticketflow.events import HoldLost, HoldReleased, HoldSold, SaleSettle, envelope_for, new_id
@@ -145,6 +145,31 @@ async def test_settled_again_by_the_same_payment_it_tells_the_same_again(story: 
     assert isinstance(second, HoldSold)
     assert (second.payment_id, second.moved_to) == (payment_id, None)
     await story.truth.check([story.event.event_id])
+
+
+@pytest.mark.parametrize("late", ["refund", "same_tier"])
+async def test_a_payment_that_was_lost_stays_lost_when_the_seats_come_free(
+    replica: Replica, truth: Truth, late: str
+) -> None:
+    """Its money is on its way back: it must not buy anything any more. Another payment may."""
+    event = await replica.shop.event(seats=1)
+    hold = await (
+        hold_same_tier(replica.shop, event, event.seats)
+        if late == "same_tier"
+        else Buyer(replica.shop).hold(event, event.seats)
+    )
+    await truth.let_pass(hold.hold_id, OVER_S)
+    other = await Buyer(replica.shop).hold(event, event.seats)
+    payment_id = await replica.settle(hold.hold_id)
+    await other.release()
+    for _ in range(2):
+        await replica.settle(hold.hold_id, payment_id)
+    _placed, *lost = await truth.events_of(hold.hold_id)
+    assert lost == [HoldLost(hold_id=hold.hold_id, payment_id=payment_id, reason="taken")] * 3
+    assert await truth.states(event.event_id) == [("free", 1)]
+    second = await replica.settle(hold.hold_id)
+    assert (await truth.sold(hold.hold_id)).payment_id == second
+    await truth.check([event.event_id])
 
 
 async def test_a_sold_hold_cannot_be_released_or_swept(story: Story) -> None:

@@ -1,5 +1,6 @@
 """The rules of holds, as the table that stands in holds.py."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,10 +13,16 @@ OURS, OTHERS, PAYMENT = "hold-ours", "hold-others", "payment-1"
 
 
 def facts(
-    state: State, *, left_s: int, grace_s: int = 60, payment_id: str | None = None, late: Late = Late.REFUND
+    state: State,
+    *,
+    left_s: int,
+    grace_s: int = 60,
+    payment_id: str | None = None,
+    lost_payments: Sequence[str] = (),
+    late: Late = Late.REFUND,
 ) -> Facts:
     expires_at = NOW + left_s * SECOND
-    return Facts(state, expires_at, expires_at + grace_s * SECOND, payment_id, late, NOW)
+    return Facts(state, expires_at, expires_at + grace_s * SECOND, payment_id, lost_payments, late, NOW)
 
 
 def test_the_table_is_whole() -> None:
@@ -112,6 +119,16 @@ def test_who_agreed_to_other_seats_is_moved_when_his_own_are_gone(
     state: State, places: list[Place], verdict: Verdict
 ) -> None:
     assert settle(OURS, facts(state, left_s=-100, late=Late.SAME_TIER), PAYMENT, places) is verdict
+
+
+@pytest.mark.parametrize("late", Late)
+@pytest.mark.parametrize("state", [State.HELD, State.EXPIRED])
+@pytest.mark.parametrize("places", [[OWN, OWN], [FREE], [TAKEN]])
+def test_a_payment_that_was_lost_stays_lost_and_others_may_come(state: State, late: Late, places: list[Place]) -> None:
+    lost = facts(state, left_s=-100, lost_payments=["payment-0", PAYMENT], late=late)
+    assert settle(OURS, lost, PAYMENT, places) is Verdict.LOSE_TAKEN
+    other = settle(OURS, lost, "payment-2", places)
+    assert other is settle(OURS, facts(state, left_s=-100, late=late), "payment-2", places)
 
 
 @pytest.mark.parametrize("late", Late)
