@@ -29,7 +29,8 @@ SEATS: Mapping[str, Kind] = {
     ),
     "seat_sold_without_order": Kind(
         "places are sold to a hold that billing does not know",
-        "when the provider keeps nothing for its payment, `sale.return` is staged at the portal",
+        "when the provider keeps nothing for its payment, it is told to billing as a hold that was released"
+        " (`hold.placed`, `hold.released` at reservation), and `sale.return` is staged at the portal",
     ),
     "seat_sold_not_paid": _person(
         "places are sold to a hold whose order is PENDING, and no payment of it is under way",

@@ -29,7 +29,10 @@ async def return_unpaid(hands: Hands, one: Difference, deal: Deal) -> str:
     if any(taken.has_money for taken in deal.at_provider[payment_id]):
         raise RepairRefused("the provider has money for it: a person decides whether it is sold (its order is in a copy"
                             " of billing's store), or money_kept_without_tickets gives it back first")  # fmt: skip
-    return await return_all(hands, one, deal)
+    # Billing has to know the order to hear that its places are back: it gets to know one that failed.
+    ended = [await _placed(hands, deal), HoldReleased(hold_id=deal.order_id)]
+    told = await hands.tell_from_reservation(one, deal.order_id, ended)
+    return f"{told}; {await return_all(hands, one, deal)}"
 
 
 async def return_refunded(hands: Hands, one: Difference, deal: Deal) -> str:
@@ -51,6 +54,15 @@ async def settle_again(hands: Hands, one: Difference, deal: Deal) -> str:
 
 
 async def place_again(hands: Hands, one: Difference, deal: Deal) -> str:
+    return await hands.tell_from_reservation(one, deal.order_id, [await _placed(hands, deal), *_end(deal)])
+
+
+async def end_again(hands: Hands, one: Difference, deal: Deal) -> str:
+    return await hands.tell_from_reservation(one, deal.order_id, _end(deal))
+
+
+async def _placed(hands: Hands, deal: Deal) -> HoldPlaced:
+    """As it was told when the hold was placed."""
     async with hands.stores.reservation.transaction(snapshot=True) as conn:
         row = await conn.fetchrow(
             """
@@ -64,14 +76,7 @@ async def place_again(hands: Hands, one: Difference, deal: Deal) -> str:
         )
     if row is None:
         raise RepairRefused("the hold, or its event, is gone")
-    known = dict(row) | {"lines": _lines.decode(row["lines"])}
-    return await hands.tell_from_reservation(
-        one, deal.order_id, [HoldPlaced(hold_id=deal.order_id, **known), *_end(deal)]
-    )
-
-
-async def end_again(hands: Hands, one: Difference, deal: Deal) -> str:
-    return await hands.tell_from_reservation(one, deal.order_id, _end(deal))
+    return HoldPlaced(hold_id=deal.order_id, **(dict(row) | {"lines": _lines.decode(row["lines"])}))
 
 
 def _end(deal: Deal) -> list[Payload]:

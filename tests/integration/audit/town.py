@@ -4,7 +4,6 @@ Their own code does everything; the test carries what they tell each other from 
 between two looks of the audit unless the test wants it. The audit looks without grace, twice within a moment.
 """
 
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -33,21 +32,13 @@ from tests.integration.reservation.house import Replica
 from tests.integration.sandbox.process import PROVIDER_KEY
 from tests.support.buyer import Buyer, Event
 from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
-from ticketflow.events import Envelope, OrderRefunded, Payload, SaleReturn, TicketsVoided, decode, new_id, payload_of
+from ticketflow.events import Envelope, OrderRefunded, Payload, TicketsVoided, decode, new_id, payload_of
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.mariadb import execute
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.settings import Secret
 
 SEATS = 24
-
-# What sale.return does, for a reservation that does not obey it yet.
-FREE = """
-    WITH freed AS (
-        UPDATE units SET state = 'free', hold_id = NULL
-         WHERE hold_id = $1 AND state = 'sold' AND ($2::uuid[] = '{}' OR unit_id = ANY ($2::uuid[])) RETURNING unit_id)
-    UPDATE hold_units SET sold = false WHERE hold_id = $1 AND unit_id IN (SELECT unit_id FROM freed)
-    """
 
 
 @dataclass(frozen=True)
@@ -109,9 +100,7 @@ class Town:
             portal, Deduplicator(PostgresDialect(), "billing"), Outbox[Connection](PostgresDialect(), "portal")
         )
         self._facts = billing_handlers(self.world.changes)
-        values = {"pool": replica.pool, "outbox": replica.outbox}
-        wanted = inspect.signature(reservation_handlers).parameters
-        self._commands = reservation_handlers(**{name: values[name] for name in wanted})  # type: ignore[arg-type]
+        self._commands = reservation_handlers(replica.outbox)
 
     @classmethod
     @asynccontextmanager
@@ -333,10 +322,7 @@ class Town:
 
     async def _obey(self, envelope: Envelope) -> None:
         async with self.reservation.transaction() as conn:
-            if envelope.kind in self._commands:
-                await self._commands[envelope.kind](conn, envelope)
-            elif isinstance(command := payload_of(envelope), SaleReturn):
-                await conn.execute(FREE, command.hold_id, command.unit_ids)
+            await self._commands[envelope.kind](conn, envelope)
 
     # -- the stores
 
