@@ -1,6 +1,7 @@
 """The town's databases are migrated once; each test has an event, and buyers, of its own."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,16 +29,14 @@ def provider_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provi
     process.kill()
 
 
-@pytest.fixture(scope="package")
-def databases(
-    postgres_server: RunningServer[PostgresServer],
-    mariadb_server: RunningServer[MariaDBServer],
-    provider_process: ProviderProcess,
+@contextmanager
+def migrated(
+    postgres: RunningServer[PostgresServer], mariadb: RunningServer[MariaDBServer], provider: ProviderProcess
 ) -> Iterator[Databases]:
     seats, sales, money = (
-        create_postgres(postgres_server.server),
-        create_postgres(postgres_server.server),
-        create_mariadb(mariadb_server.server),
+        create_postgres(postgres.server),
+        create_postgres(postgres.server),
+        create_mariadb(mariadb.server),
     )
     settings = BillingDatabase(
         database_hosts=(Address.parse(money.address),),
@@ -48,10 +47,20 @@ def databases(
     reservation.migrate(ReservationDatabase(database_dsn=Secret(seats.dsn)))
     portal.migrate(PortalDatabase(database_dsn=Secret(sales.dsn)))
     billing.run_migrations(settings)
-    yield Databases(seats.dsn, sales.dsn, settings, provider_process.url, mariadb_server.server)
-    drop_postgres(postgres_server.server, seats)
-    drop_postgres(postgres_server.server, sales)
-    drop_mariadb(mariadb_server.server, money)
+    yield Databases(seats.dsn, sales.dsn, settings, provider.url, mariadb.server)
+    drop_postgres(postgres.server, seats)
+    drop_postgres(postgres.server, sales)
+    drop_mariadb(mariadb.server, money)
+
+
+@pytest.fixture(scope="package")
+def databases(
+    postgres_server: RunningServer[PostgresServer],
+    mariadb_server: RunningServer[MariaDBServer],
+    provider_process: ProviderProcess,
+) -> Iterator[Databases]:
+    with migrated(postgres_server, mariadb_server, provider_process) as made:
+        yield made
 
 
 @pytest.fixture
