@@ -62,6 +62,10 @@ class Ports:
     def portal(self) -> int:
         return self.base + 40
 
+    @property
+    def auditor(self) -> int:
+        return self.base + 41
+
 
 def ports_of(settings: Settings) -> Ports:
     return Ports(settings.port_base, settings.http_port)

@@ -83,6 +83,17 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
     }
     billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **admin, **tokens}
     portal = {"DATABASE_DSN": "portal-dsn", **amqp, **admin}
+    auditing = {
+        "BILLING_HOSTS": f"{host}:{ports.mariadb}",
+        "BILLING_USER": "billing",
+        "PROVIDER_URL": f"http://{host}:{ports.sandbox}",
+    }
+    auditor_secrets = {
+        "RESERVATION_DSN": "reservation-dsn",
+        "PORTAL_DSN": "portal-dsn",
+        "BILLING_PASSWORD": "billing-database",
+        **provider,
+    }
     serving = to_billing | tls_settings(tls, "reservation")
     bridging = feed(ports.bridge_feed) | tls_settings(tls, "bridge")
     replicas = [
@@ -112,6 +123,7 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
             portal,
             migrates=True,
         ),
+        Service("auditor", "audit", "watch", ports.auditor, auditing, auditor_secrets),
     ]
 
 
