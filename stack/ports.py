@@ -64,7 +64,7 @@ class Ports:
 
     @property
     def auditor(self) -> int:
-        return self.base + 41
+        return self.base + 32
 
 
 def ports_of(settings: Settings) -> Ports:
