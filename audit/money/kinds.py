@@ -140,9 +140,9 @@ PROVIDER: Mapping[str, Kind] = {
         "the provider gave back more than our refunds: by hand there, or a dispute",
         "void the tickets it was for and write a correction into the ledger",
     ),
-    "topup_paid_not_credited": _person(
-        "a top-up's money is at the provider, and neither credited nor being returned",
-        "credits need a verified webhook: have the provider send it again, or refund it there",
+    "topup_paid_not_credited": Kind(
+        "a top-up's money, or more of it than was credited, is at the provider and is not being returned",
+        "it is RETURNING again: its worker gives it back; what is beyond a credited one a person refunds there",
     ),
     "topup_credited_not_paid": _person(
         "a top-up was credited, and the provider keeps less than that for it",

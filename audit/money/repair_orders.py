@@ -76,6 +76,19 @@ async def void(hands: Hands, one: Difference, deal: Deal) -> str:
     return f"made {len(one.ids_of('ticket'))} tickets void at billing"
 
 
+async def return_topup(hands: Hands, one: Difference, _: Deal | None) -> str:
+    async with hands.billing(one, "returning it again") as conn:
+        due = await execute(
+            conn,
+            "UPDATE topups SET state = 'RETURNING', reason = %s, changed_at = UTC_TIMESTAMP(6),"
+            " due_at = UTC_TIMESTAMP(6), attempts = 0 WHERE topup_id = %s AND state IN ('FAILED', 'RETURNED')",
+            (REASON, one.id_of("topup")),
+        )
+        if due == 0:
+            raise RepairRefused("it is credited: refund at the provider what was paid beyond it")
+    return "it is RETURNING: its worker gives it back"
+
+
 def look_at_once(
     table: str, column: str, states: tuple[str, ...]
 ) -> Callable[[Hands, Difference, Deal | None], Awaitable[str]]:

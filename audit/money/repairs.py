@@ -31,6 +31,7 @@ REPAIRS: Mapping[str, Repair] = {
     "refund_stuck": repair_orders.look_at_once("refunds", "refund_id", ("REQUESTED",)),
     "webhook_unmatched": repair_orders.look_at_once("webhooks", "webhook_id", ("RECEIVED", "UNMATCHED")),
     "topup_stuck": repair_orders.look_at_once("topups", "topup_id", ("STARTED", "RETURNING")),
+    "topup_paid_not_credited": repair_orders.return_topup,
     "money_kept_without_tickets": repair_provider.give_back,
     "authorization_left_open": repair_provider.give_back,
     "paid_twice": repair_provider.give_back,

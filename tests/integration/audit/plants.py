@@ -325,7 +325,7 @@ async def provider_refunded_more(town: Town) -> Planted:
     return Planted(order_id, {"payment": {payment["payment_id"]}, "authorization": {str(payment["authorization_id"])}})
 
 
-@plant("topup_paid_not_credited", everywhere=True)
+@plant("topup_paid_not_credited", everywhere=True, waits=True)
 async def topup_paid_not_credited(town: Town) -> Planted:
     return Planted(None, {"topup": {await town.topped_up("carl", 500, state="FAILED", booked=False)}})
 
