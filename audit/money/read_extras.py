@@ -107,6 +107,7 @@ async def unexplained(conn: Conn, event_id: str | None, after: int) -> tuple[lis
         WHERE e.entry_id > %(after)s AND e.entry_id <= %(upto)s {of_event}
           AND e.cause IN ('freeze', 'unfreeze', 'capture', 'refund', 'refund_credits', 'topup')
           AND p.payment_id IS NULL AND r.refund_id IS NULL AND t.topup_id IS NULL
+          AND NOT (e.cause IN ('freeze', 'unfreeze') AND e.order_id IS NULL)  -- for a dispute, which has no row
         ORDER BY e.entry_id LIMIT %(most)s
         """,  # noqa: S608  constants
         known | {"upto": last[0]["upto"], "most": ROWS_MAX},
