@@ -16,6 +16,7 @@ from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.settings import Secret, host_name, load
 
 CREDENTIALS = Path("/run/credentials")
+STORES = ("AUDIT_RESERVATION_", "AUDIT_PORTAL_", "AUDIT_BILLING_")  # who sets one of these, sets all
 FILES = {
     "AUDIT_RESERVATION_DSN": "reservation-dsn",
     "AUDIT_PORTAL_DSN": "portal-dsn",
@@ -70,9 +71,9 @@ def read_watch(environ: Mapping[str, str] = os.environ, credentials: Path = CRED
 def read(environ: Mapping[str, str] = os.environ, credentials: Path = CREDENTIALS) -> AuditSettings:
     """Raises SettingsError."""
     given = _given(environ, credentials)
-    if any(name.startswith("AUDIT_") for name in given):
-        return load(AuditSettings, "AUDIT", given)
-    return _of_embedded_stack(environ)
+    if not any(name.startswith(STORES) for name in given):
+        given = _of_embedded_stack(environ) | given
+    return load(AuditSettings, "AUDIT", given)
 
 
 def _given(environ: Mapping[str, str], credentials: Path) -> dict[str, str]:
@@ -84,19 +85,19 @@ def _given(environ: Mapping[str, str], credentials: Path) -> dict[str, str]:
     } | dict(environ)
 
 
-def _of_embedded_stack(environ: Mapping[str, str]) -> AuditSettings:
+def _of_embedded_stack(environ: Mapping[str, str]) -> dict[str, str]:
     try:
         stack = Stack(stack_settings.load(environ))
     except StackError as error:
         raise SettingsError([str(error)]) from error
     if not stack.secrets.path("billing-database").exists():
         raise SettingsError(["no stack was ever started here (`make run` does), and no AUDIT_RESERVATION_DSN is set"])
-    return AuditSettings(
-        reservation_dsn=Secret(stack.postgres_dsn("reservation")),
-        portal_dsn=Secret(stack.postgres_dsn("portal")),
-        billing_hosts=(Address("127.0.0.1", stack.ports.mariadb),),
-        billing_user="billing",
-        billing_password=Secret(stack.secrets.get("billing-database")),
-        provider_url=f"http://127.0.0.1:{stack.ports.sandbox}",
-        provider_key=Secret(stack.secrets.get("provider-key")),
-    )
+    return {
+        "AUDIT_RESERVATION_DSN": stack.postgres_dsn("reservation"),
+        "AUDIT_PORTAL_DSN": stack.postgres_dsn("portal"),
+        "AUDIT_BILLING_HOSTS": f"127.0.0.1:{stack.ports.mariadb}",
+        "AUDIT_BILLING_USER": "billing",
+        "AUDIT_BILLING_PASSWORD": stack.secrets.get("billing-database"),
+        "AUDIT_PROVIDER_URL": f"http://127.0.0.1:{stack.ports.sandbox}",
+        "AUDIT_PROVIDER_KEY": stack.secrets.get("provider-key"),
+    }
