@@ -1,6 +1,6 @@
 """Repairs of what the portal shows: billing tells an order's facts again, as new events. The portal folds them in."""
 
-from audit.money.hands import Hands
+from audit.money.hands import Hands, RepairRefused
 from audit.money.repair_orders import tickets
 from audit.money.sides import PAID, Deal, Difference, Order
 from ticketflow.events import (
@@ -18,8 +18,12 @@ from ticketflow.events import (
 
 
 async def tell_again(hands: Hands, one: Difference, deal: Deal) -> str:
-    order = deal.order
+    order, sale = deal.order, deal.sale
     assert order is not None
+    if sale is not None and (strange := {t.ticket_id for t in sale.tickets} - {t.ticket_id for t in order.tickets}):
+        raise RepairRefused(
+            f"only the portal knows of {', '.join(sorted(strange))}: look for them in a copy of billing"
+        )
     async with hands.billing(one, "told its facts again") as conn:
         facts = facts_of(order, await tickets(conn, order.order_id))
         await hands.tell_from_billing(conn, order.order_id, facts)

@@ -6,7 +6,8 @@ from typing import TypeVar
 from audit.money.hands import Hands, RepairRefused
 from audit.money.judge_provider import refunds_of
 from audit.money.sides import Deal, Difference
-from billing.provider import Authorization, Provider, ProviderError
+from billing.provider import Authorization, Provider, ProviderError, ProviderIndefinite
+from ticketflow.runtime.errors import Indefinite
 
 T = TypeVar("T")
 
@@ -57,5 +58,7 @@ async def _read(provider: Provider, authorization_id: str) -> Authorization:
 async def _asked(call: Awaitable[T]) -> T:
     try:
         return await call
+    except ProviderIndefinite as error:
+        raise Indefinite(f"the provider: {error}") from error
     except ProviderError as error:
-        raise RepairRefused(f"the provider: {type(error).__name__} {error}; run it again") from error
+        raise RepairRefused(f"the provider: {type(error).__name__} {error}") from error

@@ -85,7 +85,7 @@ async def repair(hands: Hands, round_: Round, one: Difference, *, really: bool) 
     except RepairRefused as refused:
         return Repaired(one, "refused", str(refused))
     except Indefinite as error:
-        return Repaired(one, "unknown", f"a database did not say whether it was done: look again ({error})")
+        return Repaired(one, "unknown", f"nobody said whether it was done: look again ({error})")
     except (Unavailable, Retryable) as error:
         return Repaired(one, "refused", f"nothing was done: {error}")
     except asyncpg.PostgresError as error:
