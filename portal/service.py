@@ -1,4 +1,4 @@
-"""Wiring of the portal: consumer -> applier -> Postgres, relay -> reservation, and the buyers' API."""
+"""Wiring of the portal: consumer -> applier -> Postgres, relay -> reservation, the buyers' API, pages and mails."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,12 @@ from portal.applier import Applier
 from portal.asker import LOOK_EVERY_S, Asker
 from portal.asking import Asking
 from portal.consumer import Consumer
+from portal.contacts import Contacts
 from portal.following import FAMILY
+from portal.mailer import IDLE_S as MAIL_IDLE_S
+from portal.mailer import Mailer
+from portal.mailing import Mailing
+from portal.sale_page import SalePage
 from portal.settings import DatabaseSettings, PortalSettings
 from portal.tracking import Tracking
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
@@ -57,11 +62,13 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     nodes = node_tls(identity, settings.amqp_tls_allowed)
     broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance, tls=nodes)
     asking = Asking()
-    applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking))
+    mail_server = settings.mail_server()
+    mailing = Mailing() if mail_server is not None else None
+    applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking), mailing)
     consumer = Consumer(broker, applier, pool.ping)
     asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker", tls=nodes), asking)
     http = HttpServer(
-        Api(pool).routes(),
+        [*Api(pool).routes(), *Contacts(pool, settings.hold_token_keys).routes(), *SalePage(pool).routes()],
         title="TicketFlow portal",
         version="1",
         host=settings.http_host,
@@ -89,3 +96,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
     )
     service.run_task("asker", lambda: loop("asker", asker.run_once, idle_s=LOOK_EVERY_S))
+    if mail_server is not None:
+        assert settings.mail_from is not None and settings.public_url is not None  # noqa: PT018 - its settings say so
+        mailer = Mailer(pool, mail_server, sender=settings.mail_from, public_url=settings.public_url.rstrip("/"))
+        service.run_task("mailer", lambda: loop("mailer", mailer.run_once, idle_s=MAIL_IDLE_S))

@@ -89,9 +89,12 @@ async def test_a_sale_as_its_buyer_sees_it(client: Client, publisher: Portal) ->
         "reason": None,
         "total_minor": 2500,
         "currency": "EUR",
+        "refunded_minor": 0,
+        "moved": False,
         "expires_at": "2026-11-18T11:11:40.000000Z",
         "tickets": [
-            {"ticket_id": ticket.ticket_id, "tier": "stalls", "label": ticket.label} for ticket in sale.tickets
+            {"ticket_id": ticket.ticket_id, "tier": "stalls", "label": ticket.label, "voided": False}
+            for ticket in sale.tickets
         ],
         "updated_at": "2026-11-18T11:06:44.000000Z",
         "history": [

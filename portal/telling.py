@@ -1,0 +1,208 @@
+"""What a sale's page and the mails say: the sale as it is known now, in plain words. Pure: the time comes in.
+
+Amounts are in the words of ticketflow.currencies; nothing here is HTML. Everything is bounded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from portal import words
+from portal.sale import Place, Refund, Sale
+from portal.times import time_of
+from ticketflow.currencies import EXPONENTS, text_of
+
+WALK_MAX = 40  # steps shown, the newest
+TICKETS_MAX = 60  # shown; a hold has 50 places at most
+REFUNDS_MAX = 60
+TEXT_CHARS_MAX = 200  # of a name or reason that somebody else wrote
+
+Tone = Literal["waiting", "good", "bad", "back"]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    place: str
+    ticket_id: str
+    void: bool
+
+
+@dataclass(frozen=True)
+class Story:
+    """``lines``: what the headline means. ``instead``: places chosen, places got. ``walk``: (time, what happened)."""
+
+    name: str
+    headline: str
+    tone: Tone
+    lines: Sequence[str]
+    amount: str | None
+    instead: tuple[Sequence[str], Sequence[str]] | None
+    tickets: Sequence[Ticket]
+    refunds: Sequence[str]
+    walk: Sequence[tuple[int, str]]
+    left_out: int  # older steps that are not among them
+    final: bool  # nothing more will happen by itself
+
+
+def story_of(sale: Sale, now_us: int) -> Story:
+    headline, tone, lines = _standing(sale, now_us)
+    walk = _walk(sale)
+    return Story(
+        name=_short(sale.event_name) or "Your order",
+        headline=headline,
+        tone=tone,
+        lines=lines,
+        amount=None if sale.total_minor is None else money(sale.total_minor, sale.currency),
+        instead=None if sale.moved_to is None else (_labels(sale.held or ()), _labels(sale.moved_to)),
+        tickets=[
+            Ticket(place_name(ticket.label, ticket.tier), ticket.ticket_id, ticket.ticket_id in sale.voided)
+            for ticket in list(sale.tickets.values())[:TICKETS_MAX]
+        ],
+        refunds=[_refund(sale, id_, refund) for id_, refund in list(sale.refunds.items())[:REFUNDS_MAX]],
+        walk=walk[-WALK_MAX:],
+        left_out=max(0, len(walk) - WALK_MAX),
+        final=sale.state == "FAILED" or (sale.state not in ("PENDING", "PAYING") and not _owed(sale)),
+    )
+
+
+def money(amount_minor: int, currency: str | None) -> str:
+    """``25.00 EUR``; of a currency that nobody knows, what is stored."""
+    if currency in EXPONENTS:
+        return text_of(amount_minor, currency)
+    return f"{amount_minor} minor units of {_short(currency) or 'an unknown currency'}"
+
+
+def moment(us: int) -> str:
+    """``21 Nov 2026, 18:05 UTC``: buyers are anywhere."""
+    at = time_of(us)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def place_name(label: str, tier: str) -> str:
+    return _short(label) if label == tier else f"{_short(label)} ({_short(tier)})"
+
+
+def _standing(sale: Sale, now_us: int) -> tuple[str, Tone, list[str]]:
+    match sale.state:
+        case "PENDING":
+            return _pending(sale, now_us)
+        case "PAYING":
+            lines = ["Your money is set aside, not taken: it is taken only when the places are yours."]
+            if came_late(sale):
+                lines.append(
+                    "Your payment came when the time to pay was over. We see whether there are places for you."
+                )
+            return "Your payment is being completed", "waiting", [*lines, "This takes some seconds."]
+        case "FAILED":
+            return _failed(sale)
+        case "REFUNDED":
+            return "Your order was refunded", "back", ["All of your money went back, and the tickets are void."]
+        case "PARTIALLY_REFUNDED" if not sale.good:
+            return "Your order was refunded", "back", ["Your tickets are void.", *_late(sale)]
+        case "PARTIALLY_REFUNDED":
+            good = "Tickets that are not marked as void are good."
+            return "A part of your order was refunded", "good", [good, *_late(sale)]
+        case _:
+            return _confirmed(sale)
+
+
+def _pending(sale: Sale, now_us: int) -> tuple[str, Tone, list[str]]:
+    if sale.expires_at_us is None:
+        return "We have heard of your order", "waiting", ["Its details are still on the way. Look again in a moment."]
+    until = moment(sale.expires_at_us)
+    if now_us < sale.expires_at_us:
+        lines = [f"Your places are kept for you until {until}.", "Nothing has been charged so far."]
+        if any(entry.code == "payment.declined" for entry in sale.history.values()):
+            lines.append("A payment was declined. You can try again, with another card if you like.")
+        return "Waiting for your payment", "waiting", lines
+    lines = [f"The time to pay was over at {until}.", "If you have paid, this page will say what became of it."]
+    return "The time to pay is over", "waiting", lines
+
+
+def _failed(sale: Sale) -> tuple[str, Tone, list[str]]:
+    lines = [words.ending(sale.reason)]
+    if sale.authorized_at_us is None:
+        return "This order has ended", "bad", [*lines, "Nothing was charged."]
+    if came_late(sale) or sale.reason in ("expired", "taken"):
+        lines = ["Your payment came late, and there were no places left for you to have."]
+    back = "No money is kept: what was set aside, or taken, is yours again."
+    return "There are no tickets, and your money is yours again", "back", [*lines, back]
+
+
+def _confirmed(sale: Sale) -> tuple[str, Tone, list[str]]:
+    if sale.tickets and not sale.good:
+        return "Your tickets are void", "back", ["They admit nobody any more. Your money is on its way back."]
+    lines = _late(sale)
+    if not sale.tickets:
+        lines.append("Your tickets follow in a moment.")
+    if sale.voided:
+        lines.append("Some of them are void; their money is on its way back.")
+    headline = "The places are yours" if not sale.tickets else "Here are your tickets"
+    return headline, "good", lines or ["Everything is paid. There is nothing more to do."]
+
+
+def _late(sale: Sale) -> list[str]:
+    """How a payment that came late went well all the same."""
+    if sale.moved_to is not None:
+        return [
+            "Your payment came late, and your places had gone to somebody else.",
+            "As you had agreed, you have other places of the same price tier instead, at the same price.",
+        ]
+    if came_late(sale):
+        return ["Your payment came when the time to pay was over. Your places were still free: you have them."]
+    return []
+
+
+def came_late(sale: Sale) -> bool:
+    """Whether money was first set aside after the time to pay."""
+    if sale.authorized_at_us is None or sale.expires_at_us is None:
+        return sale.moved_to is not None
+    return sale.moved_to is not None or sale.authorized_at_us > sale.expires_at_us
+
+
+def _owed(sale: Sale) -> bool:
+    return any(refund.done_at_us is None for refund in sale.refunds.values())
+
+
+def _refund(sale: Sale, refund_id: str, refund: Refund) -> str:
+    """One refund in a sentence or three."""
+    void = _and([place_name(t.label, t.tier) for id_, t in sale.tickets.items() if sale.voided.get(id_) == refund_id])
+    parts = [f"Void since then: {void}."] if void else []
+    if refund.reason:
+        parts.append(f"Reason: {_short(refund.reason)}.")
+    if refund.done_at_us is None or refund.amount_minor is None:
+        when = "" if refund.requested_at_us is None else f" since {moment(refund.requested_at_us)}"
+        return " ".join([f"Money is on its way back to you{when}.", *parts])
+    credits_minor = refund.credits_minor or 0
+    way = "the way you paid"
+    if credits_minor >= refund.amount_minor:
+        way = "as credits"
+    elif credits_minor:
+        card = money(refund.amount_minor - credits_minor, sale.currency)
+        way = f"{card} the way you paid, {money(credits_minor, sale.currency)} as credits"
+    amount = money(refund.amount_minor, sale.currency)
+    return " ".join([f"{amount} went back to you on {moment(refund.done_at_us)}: {way}.", *parts])
+
+
+def _walk(sale: Sale) -> list[tuple[int, str]]:
+    """What happened, the oldest first; what was only said again is not said twice."""
+    steps: list[tuple[int, str]] = []
+    for _, entry in sorted(sale.history.items(), key=lambda item: (item[1].at_us, item[0])):
+        text = words.of(entry.code, _short(entry.reason) or None)
+        if not steps or steps[-1][1] != text:
+            steps.append((entry.at_us, text))
+    return steps
+
+
+def _labels(places: Sequence[Place]) -> list[str]:
+    return [place_name(place.label, place.tier) for place in places[:TICKETS_MAX]]
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def _short(text: str | None) -> str:
+    """One line of bounded length, whatever somebody wrote."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in (text or "")[: 2 * TEXT_CHARS_MAX]).split())
+    return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 1] + "…"
