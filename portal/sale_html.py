@@ -46,7 +46,6 @@ POLICY = (
     + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-AGAIN_S = 5  # while something is under way
 
 
 def sale_page(story: Story, order_id: str) -> bytes:
@@ -66,17 +65,17 @@ def sale_page(story: Story, order_id: str) -> bytes:
         )
     parts.append(_section("What happened", _walk(story)))
     parts.append(f'<p class="small">Order <span class="id">{escape(order_id)}</span></p>')
-    return _document(f"{story.headline} - {story.name}", "".join(parts), again=not story.final)
+    return _document(f"{story.headline} - {story.name}", "".join(parts), story.again_s)
 
 
-def message_page(headline: str, lines: Iterable[str], *, again: bool = False) -> bytes:
+def message_page(headline: str, lines: Iterable[str], *, again_s: int | None = None) -> bytes:
     """A page about no sale."""
     body = f'<section class="standing bad"><h1>{escape(headline)}</h1>{_paragraphs(lines)}</section>'
-    return _document(headline, body, again=again)
+    return _document(headline, body, again_s)
 
 
-def _document(title: str, body: str, *, again: bool) -> bytes:
-    refresh = f'<meta http-equiv="refresh" content="{AGAIN_S}">' if again else ""
+def _document(title: str, body: str, again_s: int | None) -> bytes:
+    refresh = "" if again_s is None else f'<meta http-equiv="refresh" content="{again_s}">'
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'

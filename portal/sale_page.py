@@ -3,7 +3,7 @@
 import time
 
 from portal import store
-from portal.sale_html import AGAIN_S, POLICY, message_page, sale_page
+from portal.sale_html import POLICY, message_page, sale_page
 from portal.telling import story_of
 from ticketflow.events import is_id
 from ticketflow.runtime.errors import Unavailable
@@ -11,6 +11,7 @@ from ticketflow.runtime.http import Reply, Request, Route
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import PostgresPool
 
+AGAIN_S = 5  # while the store is away
 HTML = "text/html; charset=utf-8"
 HEADERS = {
     "Content-Type": HTML,
@@ -49,7 +50,7 @@ class SalePage:
         except Unavailable as fault:
             log.info("store_unavailable", error=str(fault))
             lines = ["We cannot look at your order just now. Nothing is lost; this page looks again by itself."]
-            page = message_page("In a moment", lines, again=True)
+            page = message_page("In a moment", lines, again_s=AGAIN_S)
             return Reply(503, page, {**HEADERS, "Retry-After": str(AGAIN_S)})
         if found is None:
             lines = ["There is no order at this address.", "If you have just made it, look again in a moment."]

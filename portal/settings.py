@@ -45,7 +45,7 @@ class PortalSettings(DatabaseSettings, frozen=True, kw_only=True):
     public_url: str | None = None  # where buyers find the front: for links
 
     def __post_init__(self) -> None:
-        super(PortalSettings, self).__post_init__()
+        super().__post_init__()
         if self.smtp_url is not None:
             if self.mail_from is None or not is_address(self.mail_from):
                 raise ValueError("PORTAL_MAIL_FROM must be a mail address, since PORTAL_SMTP_URL is set")

@@ -41,7 +41,7 @@ class Story:
     refunds: Sequence[str]
     walk: Sequence[tuple[int, str]]
     left_out: int  # older steps that are not among them
-    final: bool  # nothing more will happen by itself
+    again_s: int | None  # when to look again; None: nothing more happens by itself
 
 
 def story_of(sale: Sale, now_us: int) -> Story:
@@ -61,7 +61,7 @@ def story_of(sale: Sale, now_us: int) -> Story:
         refunds=[_refund(sale, id_, refund) for id_, refund in list(sale.refunds.items())[:REFUNDS_MAX]],
         walk=walk[-WALK_MAX:],
         left_out=max(0, len(walk) - WALK_MAX),
-        final=sale.state == "FAILED" or (sale.state not in ("PENDING", "PAYING") and not _owed(sale)),
+        again_s=_again_s(sale),
     )
 
 
@@ -160,8 +160,12 @@ def came_late(sale: Sale) -> bool:
     return sale.moved_to is not None or sale.authorized_at_us > sale.expires_at_us
 
 
-def _owed(sale: Sale) -> bool:
-    return any(refund.done_at_us is None for refund in sale.refunds.values())
+def _again_s(sale: Sale) -> int | None:
+    if sale.state == "PENDING":
+        return 15
+    if sale.state == "PAYING" or (sale.state == "CONFIRMED" and not sale.tickets):
+        return 5
+    return 60 if any(refund.done_at_us is None for refund in sale.refunds.values()) else None
 
 
 def _refund(sale: Sale, refund_id: str, refund: Refund) -> str:

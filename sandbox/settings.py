@@ -29,3 +29,14 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("SANDBOX_WEBHOOK_SECRETS names no secret, and SANDBOX_WEBHOOK_URL is set")
         if self.mercadopago_currency not in EXPONENTS:
             raise ValueError("SANDBOX_MERCADOPAGO_CURRENCY is no currency of ISO 4217")
+
+
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """It takes mail at ``smtp_port``, and shows it at ``http_port``/mails."""
+
+    http_host: str = "127.0.0.1"
+    http_port: int
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int
+    instance: str = "mail"
+    log_level: str = "info"
