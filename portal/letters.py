@@ -6,7 +6,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from portal.mail_rules import MailKind
-from portal.telling import Story, moment
+from portal.phrases import moment
+from portal.telling import Story
 
 SUBJECTS: dict[MailKind, str] = {
     "confirmed": "Your tickets: {name}",
@@ -35,14 +36,16 @@ def text(story: Story, page: str) -> str:
     """The body."""
     parts = [f"{story.name}\n\n{story.headline}.", *story.lines]
     if story.amount is not None:
-        parts.append(f"Price: {story.amount}")
+        parts.append(story.amount)
+    if story.places:
+        parts.append(f"Places: {', '.join(story.places)}")
     if story.instead is not None:
         chosen, got = (", ".join(places) or "not known" for places in story.instead)
         parts.append(f"You chose: {chosen}\nYou have:  {got}")
     if story.tickets:
         lines = [f"- {ticket.place}{', VOID' if ticket.void else ''}, {ticket.ticket_id}" for ticket in story.tickets]
         parts.append("\n".join(["Tickets:", *lines]))
-    parts += story.refunds
+    parts += ["\n".join([back.text, *(f"- {detail}" for detail in back.details)]) for back in story.refunds]
     steps = [f"- {moment(at_us)}: {what}" for at_us, what in story.walk]
     parts.append("\n".join(["What happened:", *steps]))
     parts.append(f"How it stands now: {page}")

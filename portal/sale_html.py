@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Iterable
 from html import escape
 
-from portal.telling import Story, Ticket, moment
+from portal.phrases import moment
+from portal.telling import Back, Story, Ticket
 from portal.times import time_of
 
 STYLE = """
@@ -39,7 +40,7 @@ border:1px solid var(--bad);color:var(--bad)}
 .swap{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem;margin:0}
 .swap dt{color:var(--soft)}.swap dd{margin:0;overflow-wrap:anywhere}
 .old{text-decoration:line-through;color:var(--soft)}
-.price{font-weight:600}
+.price,.sum{font-weight:600}
 """
 POLICY = (
     "default-src 'none'; style-src 'sha256-"
@@ -52,17 +53,17 @@ def sale_page(story: Story, order_id: str) -> bytes:
     parts = [
         f'<section class="standing {story.tone}"><p class="name">{escape(story.name)}</p>'
         f"<h1>{escape(story.headline)}</h1>{_paragraphs(story.lines)}"
-        + ("" if story.amount is None else f'<p class="price">Price: {escape(story.amount)}</p>')
+        + ("" if story.amount is None else f'<p class="price">{escape(story.amount)}</p>')
         + "</section>"
     ]
+    if story.places:
+        parts.append(_section("Places", f"<p>{escape(', '.join(story.places))}</p>"))
     if story.instead is not None:
         parts.append(_swap(*story.instead))
     if story.tickets:
         parts.append(_section("Tickets", f"<ul>{''.join(map(_ticket, story.tickets))}</ul>"))
     if story.refunds:
-        parts.append(
-            _section("Money back", f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in story.refunds)}</ul>")
-        )
+        parts.append(_section("Money back", f"<ul>{''.join(map(_back, story.refunds))}</ul>"))
     parts.append(_section("What happened", _walk(story)))
     parts.append(f'<p class="small">Order <span class="id">{escape(order_id)}</span></p>')
     return _document(f"{story.headline} - {story.name}", "".join(parts), story.again_s)
@@ -70,7 +71,7 @@ def sale_page(story: Story, order_id: str) -> bytes:
 
 def message_page(headline: str, lines: Iterable[str], *, again_s: int | None = None) -> bytes:
     """A page about no sale."""
-    body = f'<section class="standing bad"><h1>{escape(headline)}</h1>{_paragraphs(lines)}</section>'
+    body = f'<section class="standing waiting"><h1>{escape(headline)}</h1>{_paragraphs(lines)}</section>'
     return _document(headline, body, again_s)
 
 
@@ -106,6 +107,11 @@ def _ticket(ticket: Ticket) -> str:
         f'<li class="{"void" if ticket.void else "good"}"><span class="place">{escape(ticket.place)}</span>{mark}'
         f'<span class="id">{escape(ticket.ticket_id)}</span></li>'
     )
+
+
+def _back(back: Back) -> str:
+    details = "".join(f'<span class="small">{escape(detail)}</span>' for detail in back.details)
+    return f'<li><span class="sum">{escape(back.text)}</span>{details}</li>'
 
 
 def _walk(story: Story) -> str:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from portal import words
+from portal.phrases import moment, money, place_name, short
 from portal.sale import Place, Refund, Sale
-from portal.times import time_of
-from ticketflow.currencies import EXPONENTS, text_of
 
 WALK_MAX = 40  # steps shown, the newest
 TICKETS_MAX = 60  # shown; a hold has 50 places at most
 REFUNDS_MAX = 60
-TEXT_CHARS_MAX = 200  # of a name or reason that somebody else wrote
 
 Tone = Literal["waiting", "good", "bad", "back"]
 
@@ -28,17 +26,27 @@ class Ticket:
 
 
 @dataclass(frozen=True)
+class Back:
+    """Money that went back, or will: in a sentence, and what belongs to it."""
+
+    text: str
+    details: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Story:
-    """``lines``: what the headline means. ``instead``: places chosen, places got. ``walk``: (time, what happened)."""
+    """``lines``: what the headline means. ``places``: those kept, while there are no tickets. ``instead``: places
+    chosen, places got. ``walk``: (time, what happened)."""
 
     name: str
     headline: str
     tone: Tone
     lines: Sequence[str]
     amount: str | None
+    places: Sequence[str]
     instead: tuple[Sequence[str], Sequence[str]] | None
     tickets: Sequence[Ticket]
-    refunds: Sequence[str]
+    refunds: Sequence[Back]
     walk: Sequence[tuple[int, str]]
     left_out: int  # older steps that are not among them
     again_s: int | None  # when to look again; None: nothing more happens by itself
@@ -48,11 +56,12 @@ def story_of(sale: Sale, now_us: int) -> Story:
     headline, tone, lines = _standing(sale, now_us)
     walk = _walk(sale)
     return Story(
-        name=_short(sale.event_name) or "Your order",
+        name=short(sale.event_name) or "Your order",
         headline=headline,
         tone=tone,
         lines=lines,
-        amount=None if sale.total_minor is None else money(sale.total_minor, sale.currency),
+        amount=_amount(sale),
+        places=[] if sale.tickets or sale.state == "FAILED" else _labels(sale.moved_to or sale.held or ()),
         instead=None if sale.moved_to is None else (_labels(sale.held or ()), _labels(sale.moved_to)),
         tickets=[
             Ticket(place_name(ticket.label, ticket.tier), ticket.ticket_id, ticket.ticket_id in sale.voided)
@@ -63,23 +72,6 @@ def story_of(sale: Sale, now_us: int) -> Story:
         left_out=max(0, len(walk) - WALK_MAX),
         again_s=_again_s(sale),
     )
-
-
-def money(amount_minor: int, currency: str | None) -> str:
-    """``25.00 EUR``; of a currency that nobody knows, what is stored."""
-    if currency in EXPONENTS:
-        return text_of(amount_minor, currency)
-    return f"{amount_minor} minor units of {_short(currency) or 'an unknown currency'}"
-
-
-def moment(us: int) -> str:
-    """``21 Nov 2026, 18:05 UTC``: buyers are anywhere."""
-    at = time_of(us)
-    return f"{at.day} {at:%b %Y, %H:%M} UTC"
-
-
-def place_name(label: str, tier: str) -> str:
-    return _short(label) if label == tier else f"{_short(label)} ({_short(tier)})"
 
 
 def _standing(sale: Sale, now_us: int) -> tuple[str, Tone, list[str]]:
@@ -168,31 +160,45 @@ def _again_s(sale: Sale) -> int | None:
     return 60 if any(refund.done_at_us is None for refund in sale.refunds.values()) else None
 
 
-def _refund(sale: Sale, refund_id: str, refund: Refund) -> str:
-    """One refund in a sentence or three."""
-    void = _and([place_name(t.label, t.tier) for id_, t in sale.tickets.items() if sale.voided.get(id_) == refund_id])
-    parts = [f"Void since then: {void}."] if void else []
+def _amount(sale: Sale) -> str | None:
+    if sale.total_minor is None or sale.state == "FAILED":
+        return None
+    price = f"Price: {money(sale.total_minor, sale.currency)}"
+    return f"{price}, of which refunded: {money(sale.refunded_minor, sale.currency)}" if sale.refunded_minor else price
+
+
+def _refund(sale: Sale, refund_id: str, refund: Refund) -> Back:
+    void = [place_name(t.label, t.tier) for id_, t in sale.tickets.items() if sale.voided.get(id_) == refund_id]
+    details = []
+    if refund.requested_at_us is not None:
+        details.append(f"Decided: {moment(refund.requested_at_us)}")
+    if refund.done_at_us is not None:
+        details.append(f"Done: {moment(refund.done_at_us)}")
+    if void:
+        details.append(f"Void: {', '.join(void[:TICKETS_MAX])}")
     if refund.reason:
-        parts.append(f"Reason: {_short(refund.reason)}.")
+        details.append(f"Reason: {short(refund.reason)}")
+    return Back(_way_back(refund, sale.currency), details)
+
+
+def _way_back(refund: Refund, currency: str | None) -> str:
     if refund.done_at_us is None or refund.amount_minor is None:
-        when = "" if refund.requested_at_us is None else f" since {moment(refund.requested_at_us)}"
-        return " ".join([f"Money is on its way back to you{when}.", *parts])
-    credits_minor = refund.credits_minor or 0
-    way = "the way you paid"
-    if credits_minor >= refund.amount_minor:
-        way = "as credits"
-    elif credits_minor:
-        card = money(refund.amount_minor - credits_minor, sale.currency)
-        way = f"{card} the way you paid, {money(credits_minor, sale.currency)} as credits"
-    amount = money(refund.amount_minor, sale.currency)
-    return " ".join([f"{amount} went back to you on {moment(refund.done_at_us)}: {way}.", *parts])
+        return "Your money is on its way back."
+    as_credits = refund.credits_minor or 0
+    as_paid = refund.amount_minor - as_credits
+    if as_credits and as_paid > 0:
+        both = money(as_paid, currency), money(as_credits, currency)
+        return f"{both[0]} went back the way you paid, and {both[1]} as credits."
+    if as_credits:
+        return f"{money(as_credits, currency)} went back as credits."
+    return f"{money(refund.amount_minor, currency)} went back the way you paid."
 
 
 def _walk(sale: Sale) -> list[tuple[int, str]]:
     """What happened, the oldest first; what was only said again is not said twice."""
     steps: list[tuple[int, str]] = []
     for _, entry in sorted(sale.history.items(), key=lambda item: (item[1].at_us, item[0])):
-        text = words.of(entry.code, _short(entry.reason) or None)
+        text = words.of(entry.code, short(entry.reason) or None)
         if not steps or steps[-1][1] != text:
             steps.append((entry.at_us, text))
     return steps
@@ -200,13 +206,3 @@ def _walk(sale: Sale) -> list[tuple[int, str]]:
 
 def _labels(places: Sequence[Place]) -> list[str]:
     return [place_name(place.label, place.tier) for place in places[:TICKETS_MAX]]
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def _short(text: str | None) -> str:
-    """One line of bounded length, whatever somebody wrote."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in (text or "")[: 2 * TEXT_CHARS_MAX]).split())
-    return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 1] + "…"

@@ -33,7 +33,6 @@ HISTORY: Mapping[tuple[str, str | None], str] = {
     ("ticket.voided", None): "A refund was decided, and its tickets admit nobody any more: {reason}",
     ("order.refunded", None): "Money went back to you: {reason}",
     ("order.failed", None): "Your order ended without tickets. No money is kept.",
-    **{("payment.voided", reason): f"{ending} The money is yours again." for reason, ending in ENDINGS.items()},
     **{
         ("order.failed", reason): f"{ending} The order ended, and no money is kept."
         for reason, ending in ENDINGS.items()
