@@ -1,5 +1,7 @@
 """Events of one sale, as billing sends them."""
 
+import time
+
 from ticketflow.events import (
     EndReason,
     Envelope,
@@ -24,19 +26,24 @@ NOON_US = 1_795_000_000_000_000
 
 
 class SaleEvents:
-    """Each method makes one event of the sale, a second after the one before."""
+    """Each method makes one event of the sale, a second after the one before; ``now``: of today."""
 
-    def __init__(self, buyer_id: str = "ann", places: int = 2) -> None:
+    def __init__(self, buyer_id: str = "ann", places: int = 2, *, now: bool = False) -> None:
         self.order_id = new_id()
         self.event_id = new_id()
         self.payment_id = new_id()
         self.buyer_id = buyer_id
+        self.event_name = "Aida"
         self.units = [new_id() for _ in range(places)]
         self.tickets = [
             Ticket(ticket_id=new_id(), unit_id=unit, tier="stalls", label=f"A-{n}")
             for n, unit in enumerate(self.units, start=1)
         ]
-        self._now_us = NOON_US
+        self._now_us = time.time_ns() // 1000 if now else NOON_US
+
+    def wait(self, seconds: int) -> None:
+        """Time passes before the next event."""
+        self._now_us += seconds * 1_000_000
 
     def _event(self, payload: Payload) -> Envelope:
         self._now_us += 1_000_000
@@ -51,7 +58,7 @@ class SaleEvents:
             OrderPending(
                 order_id=self.order_id,
                 event_id=self.event_id,
-                event_name="Aida",
+                event_name=self.event_name,
                 buyer_id=self.buyer_id,
                 currency="EUR",
                 total_minor=1250 * len(lines),
@@ -135,6 +142,18 @@ class SaleEvents:
                 reason="the singer is ill",
             )
         )
+
+    def sold_late(self, *, moved: bool = False) -> list[Envelope]:
+        """The money comes after the time to pay; the places are still free, or there are others."""
+        pending = self.pending()
+        self.wait(400)
+        return [pending, self.authorized(), *([self.moved()] if moved else []), self.issued(), self.confirmed()]
+
+    def lost_late(self) -> list[Envelope]:
+        """The same, and there are none."""
+        pending = self.pending()
+        self.wait(400)
+        return [pending, self.authorized(), self.voided(), self.failed("taken")]
 
     def sold(self) -> list[Envelope]:
         """A sale that goes well."""

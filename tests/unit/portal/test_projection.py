@@ -7,21 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.projection import RULES, concerns, merge, merge_all, seen
+from portal.projection import RULES, concerns, merge, merge_all
 from portal.sale import RANKS, Entry, Place, Refund, Sale
 from tests.unit.portal.events import NOON_US, SaleEvents
+from tests.unit.portal.folding import folded as fold
+from tests.unit.portal.folding import view_of
 from ticketflow.events import PAYLOADS, Envelope, HoldPlaced, OrderMoved, new_id, payload_of
 
 
-def view_of(envelope: Envelope) -> Sale:
-    payload = payload_of(envelope)
-    assert payload is not None
-    return seen(envelope, payload)
-
-
 def folded(events: list[Envelope]) -> Sale:
-    [sale] = merge_all(map(view_of, events)).values()
-    return sale
+    return fold(*events)
 
 
 def test_a_sale_that_goes_well() -> None:
