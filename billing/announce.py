@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from billing.orders import Code, Fact
+from billing.orders import SEATS_SOLD_REASONS, Code, Fact
 from ticketflow.events import (
     EndReason,
+    HoldLine,
     OrderConfirmed,
     OrderFailed,
+    OrderMoved,
     Payload,
     PaymentAuthorized,
     PaymentDeclined,
@@ -29,6 +31,7 @@ class Sale:
     closing: EndReason | None
     started_at_us: dict[str, int]
     tickets: Sequence[Ticket]
+    moved_to: Sequence[HoldLine] = ()
 
 
 def payloads_of(facts: Sequence[Fact], sale: Sale) -> list[Payload]:
@@ -63,6 +66,12 @@ def _payload(fact: Fact, sale: Sale) -> Payload | None:
                 currency=sale.currency,
             )
         case Code.ORDER_FAILED:
-            return OrderFailed(order_id=sale.order_id, reason=closing)
+            return OrderFailed(
+                order_id=sale.order_id,
+                reason=closing,
+                return_id=sale.order_id if closing in SEATS_SOLD_REASONS else None,
+            )
+        case Code.SEATS_MOVED:
+            return OrderMoved(order_id=sale.order_id, lines=list(sale.moved_to))
         case _:
             return None

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from billing.buyers import BUYER_PROOF, check_buyer
 from billing.changes import PaymentReply, Said
 from billing.payments import Ask, Payments, Told
 from billing.shapes import HistoryView, LineView, OrderView, PayBody, PaymentView, TicketView
@@ -50,6 +51,9 @@ class Api:
                 status=201,
                 problems=(
                     *_PROOF,
+                    *BUYER_PROOF,
+                    "credits_too_many",
+                    "insufficient_credits",
                     "card_declined",
                     "payment_in_progress",
                     "order_confirmed",
@@ -84,16 +88,28 @@ class Api:
         order_id = request.path["order_id"]
         await self._check_proof(request, order_id)
         body: PayBody = request.body
+        _check_method(body)
+        if body.method == "credits" or body.credits_minor:
+            await self._check_buyer(request, order_id)
         told = await self._payments.pay(
             Ask(
                 order_id=order_id,
                 key=request.idempotency_key,
                 fingerprint=request.fingerprint,
                 method=body.method,
-                card_token=body.card_token,
+                card_token=body.card_token or "",
+                credits_minor=body.credits_minor,
             )
         )
         return _reply(told, request.correlation_id)
+
+    async def _check_buyer(self, request: Request, order_id: str) -> None:
+        """Whoever has the hold's token may pay; the buyer's credits are spent by the buyer alone. Raises Problem."""
+        async with self._pool.acquire() as conn:
+            order = await views.order(conn, order_id)
+        if order is None:
+            raise _not_yet()
+        check_buyer(self._token_keys, request, order["buyer_id"])
 
     async def _check_proof(self, request: Request, order_id: str) -> None:
         """Raises Problem. A true token is enough to know that the hold exists, whether or not its order is here yet."""
@@ -107,6 +123,14 @@ class Api:
         if known:
             raise Problem(403, "hold_token_wrong", f"the token in {HOLD_TOKEN_HEADER} is not this order's")
         raise Problem(404, "order_unknown", "there is no such order")
+
+
+def _check_method(body: PayBody) -> None:
+    """Raises Problem."""
+    if (body.method == "card") != (body.card_token is not None):
+        raise Problem(422, "bad_body", "card_token belongs to the method card, and only to it")
+    if body.method == "credits" and body.credits_minor:
+        raise Problem(422, "bad_body", "with the method credits they pay it all: leave credits_minor out")
 
 
 def _not_yet() -> Problem:
@@ -141,12 +165,19 @@ def _view(
     return OrderView(
         **known,
         lines=[LineView(**line) for line in lines],
-        payments=[
-            PaymentView(**(p | {"started_at": to_utc(p["started_at"]), "changed_at": to_utc(p["changed_at"])}))
-            for p in payments
-        ],
+        payments=[_payment_view(payment) for payment in payments],
         tickets=[TicketView(**ticket) for ticket in tickets],
         history=[
             HistoryView(**(h | {"at": to_utc(h["at"]), "text": text_of(h["code"], h["reason"])})) for h in history
         ],
     )
+
+
+def _payment_view(row: views.Row) -> PaymentView:
+    until = row["redirect_until"]
+    times = {
+        "started_at": to_utc(row["started_at"]),
+        "changed_at": to_utc(row["changed_at"]),
+        "redirect_until": None if until is None else to_utc(until),
+    }
+    return PaymentView(**(row | times))

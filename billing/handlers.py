@@ -1,18 +1,21 @@
 """From the events of reservation to orders. Each handler writes in the inbox's transaction and never commits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from billing import orders
 from billing.changes import Changes, Decide
+from billing.orders import Code, Fact
 from billing.store import book
 from ticketflow.delivery import Handler, Poison
 from ticketflow.events import (
     Envelope,
     HoldExpired,
+    HoldLine,
     HoldLost,
     HoldPlaced,
     HoldReleased,
+    HoldReturned,
     HoldSold,
     OrderPending,
     Payload,
@@ -54,14 +57,27 @@ def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
 
     async def sold(conn: Conn, envelope: Envelope) -> None:
         hold = _payload(envelope, HoldSold)
-        await apply(conn, hold.hold_id, lambda order: orders.seats_sold(order, hold.payment_id))
+        moved_to = hold.moved_to or []
+        if moved_to and sum(line.price_minor for line in moved_to) != await book.total_minor(conn, hold.hold_id):
+            raise Poison(f"the places that hold {hold.hold_id} has moved to do not add up to its total")
+        await apply(
+            conn,
+            hold.hold_id,
+            lambda order: orders.seats_sold(order, hold.payment_id, moved=bool(moved_to)),
+            moved_to,
+        )
 
     async def lost(conn: Conn, envelope: Envelope) -> None:
         hold = _payload(envelope, HoldLost)
         await apply(conn, hold.hold_id, lambda order: orders.seats_lost(order, hold.payment_id, hold.reason))
 
-    async def apply(conn: Conn, order_id: str, decide: Decide) -> None:
-        if await changes.apply(conn, order_id, decide) is None:
+    async def returned(conn: Conn, envelope: Envelope) -> None:
+        hold = _payload(envelope, HoldReturned)
+        if not await changes.note(conn, hold.hold_id, Fact(Code.SEATS_RETURNED)):
+            raise Poison(f"there is no order {hold.hold_id}")
+
+    async def apply(conn: Conn, order_id: str, decide: Decide, moved_to: Sequence[HoldLine] = ()) -> None:
+        if await changes.apply(conn, order_id, decide, moved_to=moved_to) is None:
             raise Poison(f"there is no order {order_id}: its hold.placed was never applied")
 
     by_payload: dict[type[Payload], Callable[[Conn, Envelope], Any]] = {
@@ -70,6 +86,7 @@ def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
         HoldExpired: expired,
         HoldSold: sold,
         HoldLost: lost,
+        HoldReturned: returned,
     }
     return {payload.kind: handler for payload, handler in by_payload.items()}
 

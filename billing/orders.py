@@ -1,4 +1,4 @@
-"""The rules of an order and of the payments for it.
+"""The rules of an order and of the payments for it, until it is paid. What comes after is in refund_rules.py.
 
 Laws:
 - No clock, no store, no provider here: an order and what happened go in, the order as it then stands and the facts
@@ -8,13 +8,15 @@ Laws:
   ``hold.lost`` and by nothing else. That the hold ended is remembered (``closing``), and decides only when no payment
   is live any more: a late settlement may still find the seats free.
 - At most one payment of an order is live, and one that took money stays live for ever.
+- A payment that waits for its buyer on the provider's page gives way to another one: money that comes by it all the
+  same is given back.
 - What is not in the table (states.py) does not happen: an answer that comes twice, or too late, changes nothing.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from billing.states import CONTRADICTIONS, NOT_LIVE, PAYMENT_MOVES, Happening, OrderState, PaymentState
+from billing.states import CONTRADICTIONS, NOT_LIVE, PAID, PAYMENT_MOVES, Happening, OrderState, PaymentState
 from ticketflow.events import EndReason
 
 
@@ -28,14 +30,26 @@ class Code(StrEnum):
     PAYMENT_FAILED = "payment_failed"
     HOLD_ENDED = "hold_ended"
     SEATS_SOLD = "seats_sold"
+    SEATS_MOVED = "seats_moved"
     SEATS_LOST = "seats_lost"
+    SEATS_RETURNED = "seats_returned"
     PAYMENT_CAPTURED = "payment_captured"
     CAPTURE_REFUSED = "capture_refused"
     PAYMENT_VOIDED = "payment_voided"
     TICKETS_ISSUED = "tickets_issued"
     ORDER_CONFIRMED = "order_confirmed"
     ORDER_FAILED = "order_failed"
+    REFUND_REQUESTED = "refund_requested"
+    TICKETS_VOIDED = "tickets_voided"
+    REFUND_PAID = "refund_paid"
+    REFUND_REFUSED = "refund_refused"
+    ORDER_PARTIALLY_REFUNDED = "order_partially_refunded"
+    ORDER_REFUNDED = "order_refunded"
     CONTRADICTION = "contradiction"
+
+
+# An order that fails for one of these had its seats sold to it: they have to go back.
+SEATS_SOLD_REASONS: frozenset[EndReason] = frozenset({"capture_refused", "tickets_failed"})
 
 
 class Refusal(StrEnum):
@@ -49,9 +63,23 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True)
 class Payment:
+    """``credits_minor``: the part of the amount that credits pay. ``redirect``: on a page of the provider's."""
+
     payment_id: str
     state: PaymentState
     amount_minor: int
+    credits_minor: int = 0
+    redirect: bool = False
+
+    @property
+    def card_minor(self) -> int:
+        """What the provider takes; of nothing it is not told."""
+        return self.amount_minor - self.credits_minor
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether its buyer may still change his mind."""
+        return self.redirect and self.state is PaymentState.STARTED
 
     @property
     def live(self) -> bool:
@@ -94,21 +122,33 @@ class Decision:
     facts: tuple[Fact, ...] = ()
 
 
-def start_payment(order: Order, payment_id: str, *, in_time: bool) -> Decision | Refusal:
-    """Begins a payment of the whole total. ``in_time``: the hold's time is not over, by the database's clock."""
-    if order.state is OrderState.CONFIRMED:
+def start_payment(
+    order: Order, payment_id: str, *, in_time: bool, credits_minor: int = 0, redirect: bool = False
+) -> Decision | Refusal:
+    """Begins a payment of the whole total. ``in_time``: the hold's time is not over, by the database's clock.
+    ``credits_minor``: how much of it is paid by credits, which the caller freezes in the same transaction; with those
+    alone it is authorised at once."""
+    if order.state in PAID:
         return Refusal.ORDER_CONFIRMED
     if order.state is OrderState.FAILED:
         return Refusal.ORDER_FAILED
-    if order.live_payment is not None:
+    live = order.live_payment
+    if live is not None and not live.gives_way:
         return Refusal.PAYMENT_IN_PROGRESS
     if not in_time:
         return Refusal.HOLD_EXPIRED
-    payment = Payment(payment_id, PaymentState.STARTED, order.total_minor)
-    return Decision(
-        replace(order, payments=(*order.payments, payment)),
-        (Fact(Code.PAYMENT_STARTED, payment_id),),
-    )
+    facts: tuple[Fact, ...] = ()
+    if live is not None:
+        facts = (Fact(Code.PAYMENT_FAILED, live.payment_id, "replaced"),)
+        payments = tuple(replace(p, state=PaymentState.FAILED) if p is live else p for p in order.payments)
+        order = replace(order, payments=payments)
+    payment = Payment(payment_id, PaymentState.STARTED, order.total_minor, credits_minor, redirect)
+    begun = replace(order, payments=(*order.payments, payment))
+    facts = (*facts, Fact(Code.PAYMENT_STARTED, payment_id))
+    if payment.card_minor == 0:
+        paid = authorized(begun, payment_id)
+        return Decision(paid.order, facts + paid.facts)
+    return Decision(begun, facts)
 
 
 def hold_ended(order: Order, reason: EndReason) -> Decision:
@@ -118,9 +158,13 @@ def hold_ended(order: Order, reason: EndReason) -> Decision:
     return _settle_up(replace(order, closing=reason), (Fact(Code.HOLD_ENDED, reason=reason),))
 
 
-def seats_sold(order: Order, payment_id: str) -> Decision:
-    """reservation gave the seats to this payment."""
-    return _happened(order, payment_id, Happening.SOLD, Fact(Code.SEATS_SOLD, payment_id))
+def seats_sold(order: Order, payment_id: str, *, moved: bool = False) -> Decision:
+    """reservation gave the seats to this payment; ``moved``: other ones of the same tier, since it came late."""
+    sold = Fact(Code.SEATS_SOLD, payment_id)
+    decision = _happened(order, payment_id, Happening.SOLD, sold)
+    if moved and sold in decision.facts:
+        return replace(decision, facts=(*decision.facts, Fact(Code.SEATS_MOVED, payment_id)))
+    return decision
 
 
 def seats_lost(order: Order, payment_id: str, reason: EndReason) -> Decision:
@@ -157,13 +201,14 @@ def captured(order: Order, payment_id: str) -> Decision:
     return _happened(order, payment_id, Happening.CAPTURED, Fact(Code.PAYMENT_CAPTURED, payment_id))
 
 
-def capture_refused(order: Order, payment_id: str) -> Decision:
-    """The provider will never capture this (it lapsed, say): no tickets, and whatever is left of it goes back."""
+def capture_refused(order: Order, payment_id: str, reason: EndReason = "capture_refused") -> Decision:
+    """The provider will never capture this (it lapsed, say), or no tickets can be issued for it: no tickets, whatever
+    is left of it goes back, and so do the seats (SEATS_SOLD_REASONS)."""
     payment = order.payment(payment_id)
     if payment is None or Happening.CAPTURE_REFUSED not in PAYMENT_MOVES[payment.state]:
         return Decision(order)
-    closing = replace(order, closing=order.closing or "capture_refused")
-    return _happened(closing, payment_id, Happening.CAPTURE_REFUSED, Fact(Code.CAPTURE_REFUSED, payment_id))
+    closing = replace(order, closing=reason)  # over an earlier reason: the seats were sold after that
+    return _happened(closing, payment_id, Happening.CAPTURE_REFUSED, Fact(Code.CAPTURE_REFUSED, payment_id, reason))
 
 
 def voided(order: Order, payment_id: str) -> Decision:

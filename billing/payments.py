@@ -6,18 +6,22 @@ Laws:
   same once it is decided; while it is not, he waits, and then is told so (202).
 - When nothing was charged and nothing will be (provider out of reach), the key is free again: the same request may
   succeed later.
+- A payment on a page of the provider's (redirect) is answered with the page's address; the rest is found out as if the
+  answer were not known: by the provider's webhook, or by asking.
+- What credits pay is frozen in the transaction that begins the payment. Without a card's part nobody else is asked.
 - A process that dies in between leaves the payment STARTED. The resolver (settlements.py) asks the provider; nobody
   ever charges a second time to find out.
 """
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from billing import orders
-from billing.changes import Changes, PaymentReply, Said, repeated
+from billing.changes import Changes, Decide, PaymentReply, Said, repeated
+from billing.ledger import InsufficientCredits
 from billing.orders import Refusal
 from billing.provider import Authorization, Declined, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.states import PaymentState
@@ -26,7 +30,6 @@ from billing.store.keys import Answer, KeyTaken
 from billing.store.times import rfc3339, to_us
 from ticketflow.delivery.outbox import Outbox
 from ticketflow.events import new_id
-from ticketflow.runtime.correlation import current_correlation
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.mariadb import MariaDBPool
@@ -42,6 +45,8 @@ REFUSED_STATUS = {
     Refusal.ORDER_FAILED: (409, "this order has failed; nothing can be paid for it"),
 }
 
+Method = Literal["card", "credits", "redirect"]
+
 log = get_logger("payments")
 
 
@@ -52,8 +57,9 @@ class Ask:
     order_id: str
     key: str
     fingerprint: bytes
-    method: str
-    card_token: str
+    method: Method
+    card_token: str = ""
+    credits_minor: int = 0  # of a card's or redirect's payment; with the method credits they pay it all
 
     @property
     def scope(self) -> str:
@@ -72,8 +78,9 @@ class Told:
 @dataclass(frozen=True)
 class _Begun:
     payment_id: str
-    amount_minor: int
+    card_minor: int
     currency: str
+    method: Method
 
 
 class Payments:
@@ -104,6 +111,11 @@ class Payments:
             begun = mine
         if isinstance(begun, Answer):
             return Told(begun.status, begun.body)
+        if begun.card_minor == 0:
+            self._outbox.notify()
+            return await self._told_before(ask, replayed=False)
+        if begun.method == "redirect":
+            return await self._send_there(ask, begun)
         return await self._authorize(ask, begun)
 
     async def _begin(self, ask: Ask, payment_id: str) -> _Begun | Answer:
@@ -115,37 +127,77 @@ class Payments:
                 raise Problem(
                     409, "order_not_yet", "the hold is real, but its order has not arrived here yet", retry_after_s=1
                 )
-            decision = orders.start_payment(record.order, payment_id, in_time=record.in_time)
+            total_minor = record.order.total_minor
+            if ask.credits_minor > total_minor:
+                raise Problem(422, "credits_too_many", f"the order costs {total_minor}, in minor units")
+            decision = orders.start_payment(
+                record.order,
+                payment_id,
+                in_time=record.in_time,
+                credits_minor=total_minor if ask.method == "credits" else ask.credits_minor,
+                redirect=ask.method == "redirect",
+            )
             if isinstance(decision, Refusal):
                 answer = _refusal(decision)
                 await keys.refuse(conn, payment_id, answer)
                 return answer
+            try:
+                await self._changes.begin(
+                    conn, record, decision, payment_id, method=ask.method, provider=self._provider.name
+                )
+            except InsufficientCredits as error:  # the key stays free: more may be bought
+                raise Problem(402, error.code, "the buyer has fewer credits than that") from error
             payment = decision.order.payment(payment_id)
             assert payment is not None
-            bound = current_correlation()
-            await book.insert_payment(
-                conn,
-                record,
-                payment,
-                method=ask.method,
-                correlation_id=bound.id,
-                traceparent=bound.traceparent,
-            )
-            await book.save(conn, record, decision, authorization_id=None, recheck=False)
-            return _Begun(payment_id, payment.amount_minor, record.currency)
+            return _Begun(payment_id, payment.card_minor, record.currency, ask.method)
 
     async def _begun_before(self, payment_id: str) -> _Begun | None:
         """Ours, when the COMMIT whose answer got lost had been done."""
         async with self._pool.acquire() as conn:
             found = await views.payment(conn, payment_id)
-        return None if found is None else _Begun(payment_id, found["amount_minor"], found["currency"])
+        if found is None:
+            return None
+        return _Begun(payment_id, found["amount_minor"] - found["credits_minor"], found["currency"], found["method"])
+
+    async def _send_there(self, ask: Ask, begun: _Begun) -> Told:
+        """The page where the buyer pays. While nobody knows its address nobody can pay there: whatever goes wrong,
+        nothing is charged."""
+        payment_id = begun.payment_id
+        try:
+            page = await self._provider.begin(
+                reference=payment_id, amount_minor=begun.card_minor, currency=begun.currency
+            )
+        except (ProviderIndefinite, ProviderUnavailable, Refused) as error:
+            log.warning("provider_unavailable", payment_id=payment_id, error=str(error))
+
+            async def undo() -> None:
+                async with self._pool.transaction() as conn:
+                    decide: Decide = lambda o: orders.not_charged(o, payment_id, "provider_unavailable")  # noqa: E731
+                    await self._changes.apply(conn, ask.order_id, decide)
+
+            await repeated(undo)
+            raise _not_charged() from error
+
+        async def record() -> keys.Claimed | None:
+            async with self._pool.transaction() as conn:
+                await book.note_redirect(conn, payment_id, page.url, page.expires_at_us)
+                found = await views.payment(conn, payment_id)
+                assert found is not None, "payments are never deleted"
+                if found["state"] == PaymentState.STARTED:
+                    await keys.settle(conn, payment_id, Answer(201, msgspec.json.encode(_reply(found))))
+                return await keys.find(conn, ask.scope, ask.key)
+
+        claimed = await repeated(record)
+        if claimed is None or claimed.payment_id != payment_id or claimed.answer is None:
+            raise _not_charged()
+        return Told(claimed.answer.status, claimed.answer.body)
 
     async def _authorize(self, ask: Ask, begun: _Begun) -> Told:
         authorization: Authorization | None = None
         try:
             authorization = await self._provider.authorize(
                 reference=begun.payment_id,
-                amount_minor=begun.amount_minor,
+                amount_minor=begun.card_minor,
                 currency=begun.currency,
                 card_token=ask.card_token,
             )
@@ -186,7 +238,7 @@ class Payments:
             return await self._not_known_yet(begun.payment_id)
         return Told(claimed.answer.status, claimed.answer.body)
 
-    async def _told_before(self, ask: Ask) -> Told:
+    async def _told_before(self, ask: Ask, *, replayed: bool = True) -> Told:
         """What the first request of this key was told, as soon as it is decided."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._wait_s
@@ -198,7 +250,7 @@ class Payments:
             if claimed.fingerprint != ask.fingerprint:
                 raise Problem(422, "idempotency_mismatch", "this Idempotency-Key was used for another request")
             if claimed.answer is not None:
-                return Told(claimed.answer.status, claimed.answer.body, replayed=True)
+                return Told(claimed.answer.status, claimed.answer.body, replayed)
             if loop.time() >= deadline and claimed.payment_id is not None:
                 return await self._not_known_yet(claimed.payment_id)
             await asyncio.sleep(WAIT_STEP_S)
@@ -209,15 +261,22 @@ class Payments:
             await work.postpone(conn, payment_id, PaymentState.STARTED, LOOK_SOON_S)
             found = await views.payment(conn, payment_id)
         assert found is not None, "payments are never deleted"
-        reply = PaymentReply(
-            payment_id=payment_id,
-            order_id=found["order_id"],
-            state=found["state"],
-            amount_minor=found["amount_minor"],
-            currency=found["currency"],
-            started_at=rfc3339(to_us(found["started_at"])),
-        )
-        return Told(202, msgspec.json.encode(reply))
+        return Told(202, msgspec.json.encode(_reply(found)))
+
+
+def _reply(payment: views.Row) -> PaymentReply:
+    until = payment["redirect_until"]
+    return PaymentReply(
+        payment_id=payment["payment_id"],
+        order_id=payment["order_id"],
+        state=payment["state"],
+        amount_minor=payment["amount_minor"],
+        credits_minor=payment["credits_minor"],
+        currency=payment["currency"],
+        started_at=rfc3339(to_us(payment["started_at"])),
+        redirect_url=payment["redirect_url"],
+        redirect_until=None if until is None else rfc3339(to_us(until)),
+    )
 
 
 def _refusal(refusal: Refusal) -> Answer:

@@ -66,6 +66,11 @@ class Authorization:
         """What is ours of it."""
         return self.captured_minor - self.refunded_minor
 
+    @property
+    def holds_money(self) -> bool:
+        """Whether there is something to give back."""
+        return self.state == "authorized" or self.kept_minor > 0
+
 
 @dataclass(frozen=True)
 class Redirect:

@@ -42,7 +42,7 @@ FOLDERS = (SCHEMA["mariadb"], Path(__file__).parent / "schema")
 IN_STREAM, OUT_STREAM = "reservation", "billing"
 
 # How long a worker sleeps when nothing is due. Capture and void are woken by the listener as well.
-IDLE_S = {"capture": 0.25, "void": 0.25, "resolver": 0.5, "recheck-failed": 5.0, "recheck-voided": 5.0}
+IDLE_S = {"capture": 0.25, "void": 0.25, "resolver": 0.5, "nudge": 5.0, "recheck-failed": 5.0, "recheck-voided": 5.0}
 PURGE_IDLE_S = 60.0
 WATCH_IDLE_S = 2.0
 TLS_CHECK_S = 1.0  # renewed certificates are in use that soon

@@ -12,6 +12,11 @@ class OrderState(StrEnum):
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
     FAILED = "FAILED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"  # some of the money has gone back, or some of the tickets are void
+    REFUNDED = "REFUNDED"  # all of the money has gone back, and no ticket is good
+
+
+PAID = frozenset({OrderState.CONFIRMED, OrderState.PARTIALLY_REFUNDED, OrderState.REFUNDED})
 
 
 class PaymentState(StrEnum):

@@ -88,6 +88,7 @@ def payment_workers(pool: MariaDBPool, settlements: Settlements, outbox: Outbox[
     """By name, with the state each looks after."""
     steps: dict[str, tuple[PaymentState, Step]] = {
         "resolver": (PaymentState.STARTED, settlements.resolve),
+        "nudge": (PaymentState.AUTHORIZED, settlements.nudge),
         "capture": (PaymentState.SETTLED, settlements.capture),
         "void": (PaymentState.VOIDING, settlements.void),
         "recheck-failed": (PaymentState.FAILED, settlements.recheck),

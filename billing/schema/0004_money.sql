@@ -11,6 +11,7 @@ ALTER TABLE orders
 ALTER TABLE payments
     MODIFY method VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'card, credits, or redirect (a page of the provider''s).',
     ADD COLUMN IF NOT EXISTS credits_minor BIGINT NOT NULL DEFAULT 0 COMMENT 'The part of the amount that is paid by credits, frozen when it was begun.',
+    ADD COLUMN IF NOT EXISTS provider VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'sandbox' COMMENT 'Who takes the card''s part: the one that was set up when the payment was begun.',
     ADD COLUMN IF NOT EXISTS redirect_url VARCHAR(2048) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'Where the buyer pays, of a redirect.',
     ADD COLUMN IF NOT EXISTS redirect_until DATETIME(6) NULL COMMENT 'Until when money may still come by that page.',
     DROP CONSTRAINT IF EXISTS payments_credits,

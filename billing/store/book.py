@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from billing.ledger_causes import Purchase
 from billing.orders import Code, Decision, Fact, Order, Payment
 from billing.states import OrderState, PaymentState
 from billing.store.times import of_us, to_us
-from ticketflow.events import HoldPlaced, Ticket, new_id
+from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.mariadb import execute, query
 
@@ -16,8 +17,15 @@ Conn = Any  # aiomysql has no types
 
 # When a worker must look at a payment that has just come into a state. STARTED: the web process has 5 s for the
 # provider and then asks for an earlier look itself; after twice that it is not coming back.
-DUE_S = {PaymentState.STARTED: 10.0, PaymentState.SETTLED: 0.0, PaymentState.VOIDING: 0.0}
+# AUTHORIZED waits for reservation's word, which comes within seconds; after that somebody asks again.
+DUE_S = {
+    PaymentState.STARTED: 10.0,
+    PaymentState.AUTHORIZED: 60.0,
+    PaymentState.SETTLED: 0.0,
+    PaymentState.VOIDING: 0.0,
+}
 
+REDIRECT = "redirect"  # the method of a payment on a page of the provider's
 RECHECK_S = 60.0  # a request that the provider had not seen when we asked may still reach it
 
 
@@ -32,6 +40,7 @@ class Record:
     version: int
     order: Order
     started_at_us: dict[str, int]
+    providers: dict[str, str]
     expires_at: datetime
     now: datetime
 
@@ -39,6 +48,10 @@ class Record:
     def in_time(self) -> bool:
         """Whether the hold's time is not over."""
         return self.now < self.expires_at
+
+    @property
+    def purchase(self) -> Purchase:
+        return Purchase(self.order_id, self.event_id, self.buyer_id, self.currency)
 
 
 async def insert_order(conn: Conn, placed: HoldPlaced, correlation_id: str) -> bool:
@@ -64,12 +77,7 @@ async def insert_order(conn: Conn, placed: HoldPlaced, correlation_id: str) -> b
             correlation_id,
         ),
     )
-    rows = [
-        (placed.hold_id, line.unit_id, position, line.tier, line.label, line.price_minor)
-        for position, line in enumerate(placed.lines)
-    ]
-    if rows:
-        await _insert(conn, "order_lines (order_id, unit_id, position, tier, label, price_minor)", rows)
+    await _insert_lines(conn, placed.hold_id, placed.lines)
     await write_history(conn, placed.hold_id, [Fact(Code.ORDER_PENDING)])
     return True
 
@@ -89,7 +97,7 @@ async def lock(conn: Conn, order_id: str) -> Record | None:
     payments = await query(
         conn,
         """
-        SELECT payment_id, state, amount_minor, started_at, UTC_TIMESTAMP(6) AS now
+        SELECT payment_id, state, amount_minor, credits_minor, method, provider, started_at, UTC_TIMESTAMP(6) AS now
         FROM payments WHERE order_id = %s ORDER BY started_at
         """,
         (order_id,),
@@ -107,34 +115,56 @@ async def lock(conn: Conn, order_id: str) -> Record | None:
             state=OrderState(row["state"]),
             closing=row["closing"],
             payments=tuple(
-                Payment(payment["payment_id"], PaymentState(payment["state"]), payment["amount_minor"])
+                Payment(
+                    payment["payment_id"],
+                    PaymentState(payment["state"]),
+                    payment["amount_minor"],
+                    payment["credits_minor"],
+                    payment["method"] == REDIRECT,
+                )
                 for payment in payments
             ),
         ),
         started_at_us={payment["payment_id"]: to_us(payment["started_at"]) for payment in payments},
+        providers={payment["payment_id"]: payment["provider"] for payment in payments},
         expires_at=row["expires_at"],
         now=now,
     )
 
 
+async def total_minor(conn: Conn, order_id: str) -> int | None:
+    """None: there is no such order."""
+    rows = await query(conn, "SELECT total_minor FROM orders WHERE order_id = %s", (order_id,))
+    return rows[0]["total_minor"] if rows else None
+
+
 async def insert_payment(
-    conn: Conn, record: Record, payment: Payment, *, method: str, correlation_id: str, traceparent: str | None
+    conn: Conn,
+    record: Record,
+    payment: Payment,
+    *,
+    method: str,
+    provider: str,
+    correlation_id: str,
+    traceparent: str | None,
 ) -> None:
     """A payment that begins at ``record.now``. The unique index refuses a second live one."""
     await execute(
         conn,
         """
-        INSERT INTO payments (payment_id, order_id, state, amount_minor, currency, method,
+        INSERT INTO payments (payment_id, order_id, state, amount_minor, credits_minor, currency, method, provider,
                               started_at, changed_at, due_at, correlation_id, traceparent)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s + INTERVAL %s SECOND, %s, %s)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s + INTERVAL %s SECOND, %s, %s)
         """,
         (
             payment.payment_id,
             record.order_id,
             payment.state,
             payment.amount_minor,
+            payment.credits_minor,
             record.currency,
             method,
+            provider,
             record.now,
             record.now,
             record.now,
@@ -154,7 +184,8 @@ async def save(conn: Conn, record: Record, decision: Decision, *, authorization_
         new = after.payment(old.payment_id)
         if new is None or new.state is old.state:
             continue
-        due_s = RECHECK_S if recheck and not new.live else DUE_S.get(new.state)
+        late = new.redirect and new.card_minor > 0  # its page may still take money
+        due_s = RECHECK_S if (recheck or late) and not new.live else DUE_S.get(new.state)
         moved = await execute(
             conn,
             """
@@ -178,6 +209,21 @@ async def save(conn: Conn, record: Record, decision: Decision, *, authorization_
     )
     _guard(moved, f"order {record.order_id} is no longer at version {record.version}")
     await write_history(conn, record.order_id, decision.facts)
+
+
+async def replace_lines(conn: Conn, record: Record, lines: Sequence[HoldLine]) -> None:
+    """The order has other places now. Before its tickets are issued."""
+    await execute(conn, "DELETE FROM order_lines WHERE order_id = %s", (record.order_id,))
+    await _insert_lines(conn, record.order_id, lines)
+
+
+async def note_redirect(conn: Conn, payment_id: str, url: str, until_us: int) -> None:
+    """Where the buyer pays, and until when money may come by that page."""
+    await execute(
+        conn,
+        "UPDATE payments SET redirect_url = %s, redirect_until = %s WHERE payment_id = %s",
+        (url, of_us(until_us), payment_id),
+    )
 
 
 async def note_authorization(conn: Conn, payment_id: str, authorization_id: str) -> None:
@@ -215,6 +261,15 @@ async def write_history(conn: Conn, order_id: str, facts: Sequence[Fact]) -> Non
     if facts:
         rows = [(order_id, fact.code, fact.payment_id, fact.reason) for fact in facts]
         await _insert(conn, "order_history (order_id, code, payment_id, reason)", rows)
+
+
+async def _insert_lines(conn: Conn, order_id: str, lines: Sequence[HoldLine]) -> None:
+    rows = [
+        (order_id, line.unit_id, position, line.tier, line.label, line.price_minor)
+        for position, line in enumerate(lines)
+    ]
+    if rows:
+        await _insert(conn, "order_lines (order_id, unit_id, position, tier, label, price_minor)", rows)
 
 
 async def _insert(conn: Conn, into: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -35,7 +35,11 @@ async def lines(conn: Conn, order_id: str) -> list[Row]:
 async def payment(conn: Conn, payment_id: str) -> Row | None:
     rows = await query(
         conn,
-        "SELECT payment_id, order_id, state, amount_minor, currency, started_at FROM payments WHERE payment_id = %s",
+        """
+        SELECT payment_id, order_id, state, method, amount_minor, credits_minor, currency, started_at, redirect_url,
+               redirect_until
+        FROM payments WHERE payment_id = %s
+        """,
         (payment_id,),
     )
     return rows[0] if rows else None
@@ -45,7 +49,8 @@ async def payments(conn: Conn, order_id: str) -> list[Row]:
     return await query(
         conn,
         """
-        SELECT payment_id, state, method, amount_minor, currency, reason, started_at, changed_at
+        SELECT payment_id, state, method, amount_minor, credits_minor, currency, reason, started_at, changed_at,
+               redirect_url, redirect_until
         FROM payments WHERE order_id = %s ORDER BY started_at
         """,
         (order_id,),

@@ -10,35 +10,55 @@ from ticketflow.runtime.mariadb import execute, query
 Conn = Any
 
 
+COLUMNS = """
+    payment_id, order_id, state, amount_minor, credits_minor, provider, authorization_id, attempts,
+    TIMESTAMPDIFF(MICROSECOND, started_at, UTC_TIMESTAMP(6)) / 1000000 AS age_s,
+    TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), redirect_until) / 1000000 AS redirect_left_s,
+    due_at, correlation_id, traceparent
+"""
+
+
 @dataclass(frozen=True)
 class Work:
-    """A payment that is due. ``age_s``: since it was begun, by the database's clock."""
+    """A payment that is due. ``age_s``: since it was begun, by the database's clock. ``redirect_left_s``: how long
+    money may still come by the provider's page, below zero when no longer; None: there is no page."""
 
     payment_id: str
     order_id: str
     state: PaymentState
     amount_minor: int
+    credits_minor: int
+    provider: str
     authorization_id: str | None
+    redirect_left_s: float | None
     attempts: int
     age_s: float
-    due_at: datetime
+    due_at: datetime | None
     correlation_id: str
     traceparent: str | None
+
+    @property
+    def card_minor(self) -> int:
+        """What the provider takes."""
+        return self.amount_minor - self.credits_minor
 
 
 async def due(conn: Conn, state: PaymentState, rows_max: int) -> list[Work]:
     """The longest due first."""
     rows = await query(
         conn,
-        """
-        SELECT payment_id, order_id, state, amount_minor, authorization_id, attempts,
-               TIMESTAMPDIFF(MICROSECOND, started_at, UTC_TIMESTAMP(6)) / 1000000 AS age_s,
-               due_at, correlation_id, traceparent
-        FROM payments WHERE state = %s AND due_at <= UTC_TIMESTAMP(6) ORDER BY due_at LIMIT %s
-        """,
+        f"""
+        SELECT {COLUMNS} FROM payments WHERE state = %s AND due_at <= UTC_TIMESTAMP(6) ORDER BY due_at LIMIT %s
+        """,  # noqa: S608  a constant
         (state, rows_max),
     )
-    return [Work(**(row | {"state": PaymentState(row["state"]), "age_s": float(row["age_s"])})) for row in rows]
+    return [_work(row) for row in rows]
+
+
+async def of_payment(conn: Conn, payment_id: str) -> Work | None:
+    """The payment, due or not. None: there is no such payment."""
+    rows = await query(conn, f"SELECT {COLUMNS} FROM payments WHERE payment_id = %s", (payment_id,))  # noqa: S608
+    return _work(rows[0]) if rows else None
 
 
 async def take(conn: Conn, work: Work, for_s: float) -> bool:
@@ -47,7 +67,7 @@ async def take(conn: Conn, work: Work, for_s: float) -> bool:
         conn,
         """
         UPDATE payments SET due_at = UTC_TIMESTAMP(6) + INTERVAL %s SECOND, attempts = attempts + 1
-        WHERE payment_id = %s AND state = %s AND due_at = %s
+        WHERE payment_id = %s AND state = %s AND due_at <=> %s
         """,
         (for_s, work.payment_id, work.state, work.due_at),
     )
@@ -74,3 +94,13 @@ async def waiting(conn: Conn) -> dict[str, tuple[int, float]]:
         (),
     )
     return {row["state"]: (row["n"], float(row["age_s"])) for row in rows}
+
+
+def _work(row: dict[str, Any]) -> Work:
+    left_s = row["redirect_left_s"]
+    known = {
+        "state": PaymentState(row["state"]),
+        "age_s": float(row["age_s"]),
+        "redirect_left_s": None if left_s is None else float(left_s),
+    }
+    return Work(**(row | known))

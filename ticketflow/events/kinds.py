@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-EndReason = Literal["released", "expired", "taken", "unknown_hold", "declined", "capture_refused"]
+EndReason = Literal["released", "expired", "taken", "unknown_hold", "declined", "capture_refused", "tickets_failed"]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):

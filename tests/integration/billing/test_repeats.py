@@ -90,8 +90,7 @@ async def died_before_asking(world: World, sale: Sale, key: str) -> Payment:
         decision = start_payment(record.order, payment_id, in_time=True)
         assert not isinstance(decision, str)
         payment = decision.order.payments[-1]
-        await book.insert_payment(conn, record, payment, method="card", correlation_id="c", traceparent=None)
-        await book.save(conn, record, decision, authorization_id=None, recheck=False)
+        await world.changes.begin(conn, record, decision, payment_id, method="card", provider="sandbox")
     return payment
 
 

@@ -1,18 +1,28 @@
 """The other parties of a sale, as small as they can be: a provider, reservation, and the unreliable way between.
 
 The actions are what can happen at any moment, crashes included; each takes a number to choose by. Events travel in
-order, and any that has been delivered may be delivered again.
+order, and any that has been delivered may be delivered again. Payments are by card, by credits, by both, or on a page
+of the provider's; what the product would write into its ledger is summed up here.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from billing import orders
-from billing.orders import Code, Decision, Fact, Order, Payment
+from billing.bookkeeping import entries_of
+from billing.ledger import Cause, Entry
+from billing.ledger_accounts import clearing, frozen, sales, wallet
+from billing.ledger_causes import Purchase
+from billing.orders import SEATS_SOLD_REASONS, Code, Decision, Fact, Order, Payment
 from billing.states import OrderState, PaymentState
 from ticketflow.events import EndReason
 
 TOTAL = 4200
+CREDITS_PART = 1200  # of a mixed payment
+PURCHASE = Purchase("order-1", "01a1ff66-ba5f-72c2-bc9d-8a950062795e", "buyer-1", "EUR")
+WALLET, FROZEN = wallet("buyer-1"), frozen("buyer-1")
+SALES, CLEARING = sales(PURCHASE.event_id), clearing("sandbox")
 
 Deliver = Callable[[Order], Decision]
 
@@ -30,12 +40,21 @@ class Model:
     delivered: list[Deliver] = field(default_factory=list)
     answers: dict[str, Deliver] = field(default_factory=dict)  # reservation's one answer to each payment
     payments: int = 0
+    ledger: Counter[str] = field(default_factory=Counter)  # account -> sum of the postings
+    causes: list[tuple[Cause, str]] = field(default_factory=list)
 
     # -- what can happen
 
-    def start(self, _n: int) -> None:
+    def start(self, n: int) -> None:
+        """By card, by both, by credits, or on the provider's page; the last gives way to any other."""
         payment_id = f"p{self.payments + 1}"
-        decision = orders.start_payment(self.order, payment_id, in_time=self.time_left)
+        decision = orders.start_payment(
+            self.order,
+            payment_id,
+            in_time=self.time_left,
+            credits_minor=(0, 0, CREDITS_PART, TOTAL, 0, CREDITS_PART)[n % 6],
+            redirect=n % 6 >= 4,
+        )
         if isinstance(decision, Decision):
             self.payments += 1
             self._take(decision)
@@ -61,7 +80,7 @@ class Model:
 
     def late_charge(self, n: int) -> None:
         """... and the request arrives there after all."""
-        given_up = [p for p in self._in(PaymentState.FAILED) if p.payment_id not in self.at_provider]
+        given_up = [p for p in self._in(PaymentState.FAILED) if p.payment_id not in self.at_provider and p.card_minor]
         if given_up:
             payment_id = given_up[n % len(given_up)].payment_id
             self.at_provider[payment_id] = "authorized"
@@ -98,6 +117,12 @@ class Model:
 
     def capture(self, n: int) -> None:
         for payment in self._in(PaymentState.SETTLED):
+            if payment.card_minor == 0:
+                self._take(orders.captured(self.order, payment.payment_id))
+                continue
+            if n % 7 == 6:
+                self._take(orders.capture_refused(self.order, payment.payment_id, "tickets_failed"))
+                continue
             if self.at_provider.get(payment.payment_id) not in ("authorized", "captured"):
                 self._take(orders.capture_refused(self.order, payment.payment_id))
                 continue
@@ -143,7 +168,13 @@ class Model:
 
     @property
     def kept_minor(self) -> int:
-        return TOTAL * list(self.at_provider.values()).count("captured")
+        """By the provider."""
+        return sum(p.card_minor for p in self.order.payments if self.at_provider.get(p.payment_id) == "captured")
+
+    @property
+    def spent_minor(self) -> int:
+        """Of the buyer's credits."""
+        return self.ledger[str(WALLET)]
 
     def times(self, code: Code) -> int:
         return [fact.code for fact in self.facts].count(code)
@@ -161,15 +192,29 @@ class Model:
         return [payment for payment in self.order.payments if payment.state is state]
 
     def _take(self, decision: Decision) -> None:
+        providers = {payment.payment_id: "sandbox" for payment in decision.order.payments}
+        for entry in entries_of(PURCHASE, self.order, decision.order, providers):
+            self._book(entry)
         self.order = decision.order
+        if any(fact.code is Code.ORDER_FAILED for fact in decision.facts) and self.order.closing in SEATS_SOLD_REASONS:
+            self.hold, self.sold_to = "RETURNED", None
         self.facts.extend(decision.facts)
         self._check_always()
+
+    def _book(self, entry: Entry) -> None:
+        assert entry.key not in self.causes
+        self.causes.append(entry.key)
+        for line in entry.lines:
+            self.ledger[str(line.account)] += line.amount_minor
 
     def _check_always(self) -> None:
         assert sum(payment.live for payment in self.order.payments) <= 1
         assert self.order.captured_minor in (0, TOTAL)
         assert (self.order.state is OrderState.CONFIRMED) == (self.order.captured_minor == TOTAL)
         assert self.times(Code.CONTRADICTION) == 0, self.facts
+        live = self.order.live_payment
+        due_minor = 0 if live is None or live.state is PaymentState.CAPTURED else live.credits_minor
+        assert self.ledger[str(FROZEN)] == -due_minor
 
 
 ACTIONS: dict[str, Callable[[Model, int], None]] = {

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from billing.orders import Code
 from billing.states import OrderState
-from tests.unit.billing.ring_model import ACTIONS, TOTAL, Model
+from tests.unit.billing.ring_model import ACTIONS, CLEARING, FROZEN, SALES, TOTAL, Model
 
 ONWARD = ["start", "provider_answers", "settle", "deliver", "capture", "void"]  # else most walks end early
 
@@ -20,14 +20,19 @@ def test_every_walk_ends_well(steps: list[tuple[str, int]]) -> None:
         ACTIONS[name](model, number)
     model.come_to_rest()
     if model.order.state is OrderState.CONFIRMED:
-        assert model.kept_minor == TOTAL
+        assert model.kept_minor + model.spent_minor == TOTAL
+        assert model.ledger[str(SALES)] == -TOTAL
         assert model.hold == "SOLD"
         assert (model.times(Code.TICKETS_ISSUED), model.times(Code.ORDER_CONFIRMED)) == (1, 1)
         assert model.times(Code.ORDER_FAILED) == 0
     else:
         assert model.order.state is OrderState.FAILED
-        assert model.kept_minor == 0
+        assert model.kept_minor == model.spent_minor == 0
+        assert model.hold != "SOLD"
+        assert model.ledger[str(SALES)] == 0
         assert (model.times(Code.ORDER_FAILED), model.times(Code.TICKETS_ISSUED)) == (1, 0)
+    assert model.ledger[str(CLEARING)] == model.kept_minor
+    assert model.ledger[str(FROZEN)] == 0
     assert "authorized" not in model.at_provider.values()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from billing import orders
 from billing.orders import Code, Decision, Fact, Order, Payment, Refusal
-from billing.states import CONTRADICTIONS, NOT_LIVE, PAYMENT_MOVES, Happening, OrderState, PaymentState
+from billing.states import CONTRADICTIONS, NOT_LIVE, PAID, PAYMENT_MOVES, Happening, OrderState, PaymentState
 from ticketflow.events import EndReason
 
 TOTAL = 5000
@@ -179,3 +179,71 @@ def test_money_is_taken_only_for_seats_that_are_sold() -> None:
 def test_what_comes_twice_changes_nothing(step: Callable[[Order, str], Decision], before: PaymentState) -> None:
     once = step(order_with(before, closing="taken"), "p1").order
     assert step(once, "p1") == Decision(once)
+
+
+def redirected(state: PaymentState = PaymentState.STARTED) -> Order:
+    """An order whose payment p1 stands on the provider's page."""
+    return Order(TOTAL, payments=(Payment("p1", state, TOTAL, redirect=True),))
+
+
+def test_a_payment_by_credits_alone_asks_no_provider_and_is_authorised_at_once() -> None:
+    decision = orders.start_payment(order_with(), "p1", in_time=True, credits_minor=TOTAL)
+    assert codes(decision) == [Code.PAYMENT_STARTED, Code.PAYMENT_AUTHORIZED]
+    assert isinstance(decision, Decision)
+    assert decision.order.payments == (Payment("p1", PaymentState.AUTHORIZED, TOTAL, TOTAL),)
+
+
+def test_an_order_that_costs_nothing_asks_no_provider_either() -> None:
+    decision = orders.start_payment(Order(0), "p1", in_time=True)
+    assert codes(decision) == [Code.PAYMENT_STARTED, Code.PAYMENT_AUTHORIZED]
+
+
+def test_of_a_mixed_payment_the_card_pays_the_rest() -> None:
+    decision = orders.start_payment(order_with(), "p1", in_time=True, credits_minor=1000)
+    assert codes(decision) == [Code.PAYMENT_STARTED]
+    assert isinstance(decision, Decision)
+    assert decision.order.payments[0].card_minor == TOTAL - 1000
+
+
+def test_a_payment_on_the_providers_page_gives_way_to_another_one() -> None:
+    decision = orders.start_payment(redirected(), "p2", in_time=True)
+    assert codes(decision) == [Code.PAYMENT_FAILED, Code.PAYMENT_STARTED]
+    assert isinstance(decision, Decision)
+    assert [payment.state for payment in decision.order.payments] == [PaymentState.FAILED, PaymentState.STARTED]
+    assert decision.facts[0].reason == "replaced"
+
+
+def test_once_the_buyer_has_paid_there_it_gives_way_to_none() -> None:
+    refused = orders.start_payment(redirected(PaymentState.AUTHORIZED), "p2", in_time=True)
+    assert refused is Refusal.PAYMENT_IN_PROGRESS
+
+
+def test_it_does_not_give_way_when_the_other_one_cannot_start() -> None:
+    assert orders.start_payment(redirected(), "p2", in_time=False) is Refusal.HOLD_EXPIRED
+
+
+def test_while_a_buyer_is_on_the_providers_page_the_end_of_the_hold_does_not_fail_the_order() -> None:
+    decision = orders.hold_ended(redirected(), "expired")
+    assert decision.order.state is OrderState.PENDING
+    assert orders.not_charged(decision.order, "p1", "abandoned").order.state is OrderState.FAILED
+
+
+def test_seats_that_have_moved_are_told_once() -> None:
+    decision = orders.seats_sold(order_with(PaymentState.AUTHORIZED), "p1", moved=True)
+    assert codes(decision) == [Code.SEATS_SOLD, Code.SEATS_MOVED]
+    assert orders.seats_sold(decision.order, "p1", moved=True).facts == ()
+
+
+@pytest.mark.parametrize("reason", sorted(orders.SEATS_SOLD_REASONS))
+def test_an_order_whose_seats_were_sold_fails_for_a_reason_that_says_so(reason: EndReason) -> None:
+    order = order_with(PaymentState.SETTLED, closing="expired")
+    refused = orders.capture_refused(order, "p1", reason)
+    assert (refused.order.closing, state_of(refused)) == (reason, PaymentState.VOIDING)
+    assert orders.voided(refused.order, "p1").facts[-1] == Fact(Code.ORDER_FAILED, reason=reason)
+
+
+@pytest.mark.parametrize("state", sorted(PAID))
+def test_what_is_paid_is_not_paid_again_whatever_was_given_back_of_it(state: OrderState) -> None:
+    order = Order(TOTAL, state=state, payments=(Payment("p1", PaymentState.CAPTURED, TOTAL),))
+    assert orders.start_payment(order, "p2", in_time=True) is Refusal.ORDER_CONFIRMED
+    assert orders.hold_ended(order, "expired").facts == ()
