@@ -79,7 +79,7 @@ def _standing(sale: Sale, now_us: int) -> tuple[str, Tone, list[str]]:
         case "PENDING":
             return _pending(sale, now_us)
         case "PAYING":
-            lines = ["Your money is set aside, not taken: it is taken only when the places are yours."]
+            lines = ["Your payment has arrived. The money is kept only when the places are yours."]
             if came_late(sale):
                 lines.append(
                     "Your payment came when the time to pay was over. We see whether there are places for you."

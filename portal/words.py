@@ -18,7 +18,7 @@ ENDINGS: Mapping[str, str] = {
 
 HISTORY: Mapping[tuple[str, str | None], str] = {
     ("order.pending", None): "Your places were reserved; the payment was still to come.",
-    ("payment.authorized", None): "Your payment arrived. The money was set aside, not yet taken.",
+    ("payment.authorized", None): "Your payment arrived. The money is kept only when the places are yours.",
     ("payment.declined", None): "Your payment was declined. Nothing was charged.",
     ("payment.declined", "insufficient_funds"): "Your payment was declined: not enough money. Nothing was charged.",
     ("payment.declined", "insufficient"): "Your payment was declined: not enough money. Nothing was charged.",
@@ -26,9 +26,9 @@ HISTORY: Mapping[tuple[str, str | None], str] = {
         "payment.declined",
         "expired_card",
     ): "Your payment was declined: the card is no longer valid. Nothing was charged.",
-    ("payment.voided", None): "The money that was set aside is yours again.",
+    ("payment.voided", None): "The money is yours again: nothing of it is kept.",
     ("order.moved", None): "Your payment came late and your places were gone: you got others of the same price tier.",
-    ("order.confirmed", None): "The places are yours. The money was taken.",
+    ("order.confirmed", None): "The places are yours, and everything is paid.",
     ("ticket.issued", None): "Your tickets were issued.",
     ("ticket.voided", None): "A refund was decided, and its tickets admit nobody any more: {reason}",
     ("order.refunded", None): "Money went back to you: {reason}",

@@ -38,10 +38,10 @@ def test_the_time_to_pay_is_over_before_its_end_is_told() -> None:
     assert told.headline == "The time to pay is over"
 
 
-def test_money_that_is_set_aside_is_not_taken() -> None:
+def test_money_that_has_come_is_kept_only_with_places() -> None:
     sale = SaleEvents()
 
-    assert "set aside, not taken" in said(story(sale.pending(), sale.authorized()))
+    assert "kept only when the places are yours" in said(story(sale.pending(), sale.authorized()))
 
 
 def test_tickets_are_shown() -> None:
