@@ -6,8 +6,10 @@ from the first byte. ``USER:PASSWORD@`` stands before the host; plain text takes
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import aiosmtplib
@@ -40,9 +42,10 @@ class MailServer:
     security: Security
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca: Path | None = None  # whose certificates are believed; None: the system's
 
     @classmethod
-    def parse(cls, text: str) -> "MailServer":
+    def parse(cls, text: str, ca: Path | None = None) -> "MailServer":
         """Raises ValueError, without the password."""
         try:
             url = URL(text)
@@ -54,7 +57,16 @@ class MailServer:
         security, usual = _SCHEMES[url.scheme]
         if url.password and security == "plain" and not _is_loopback(url.host):
             raise ValueError(f"it sends a password to {url.host} in plain text: say smtp+starttls or smtps")
-        return cls(url.host, port or usual, security, url.user, url.password)
+        return cls(url.host, port or usual, security, url.user, url.password, ca)
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Raises ValueError when the CA's file cannot be used."""
+        if self.security == "plain":
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca)
+        except OSError as error:  # ssl.SSLError is one
+            raise ValueError(f"{self.ca}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,9 @@ def is_address(text: str) -> bool:
 class Post:
     """A session with the server: an async context. Raises Away."""
 
-    def __init__(self, server: MailServer, sender: str) -> None:
+    def __init__(
+        self, server: MailServer, sender: str, tls: ssl.SSLContext | None = None, timeout_s: float = STEP_TIMEOUT_S
+    ) -> None:
         self._sender = sender
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -89,7 +103,8 @@ class Post:
             password=server.password,
             use_tls=server.security == "tls",
             start_tls=server.security == "starttls",
-            timeout=STEP_TIMEOUT_S,
+            tls_context=tls,
+            timeout=timeout_s,
         )
 
     async def __aenter__(self) -> "Post":

@@ -18,7 +18,7 @@ from typing import cast
 from portal import metrics, store, store_mails
 from portal.letters import letter
 from portal.mail_rules import MailKind, told
-from portal.mail_server import Away, Letter, MailServer, Post, Refused
+from portal.mail_server import STEP_TIMEOUT_S, Away, Letter, MailServer, Post, Refused
 from portal.store_mails import Taken
 from portal.telling import story_of
 from ticketflow.runtime.log import get_logger
@@ -57,7 +57,11 @@ class Mailer:
         public_url: str,
         pause_s: Callable[[int], float] = pause_s,
         lease_s: float = LEASE_S,
+        step_timeout_s: float = STEP_TIMEOUT_S,
     ) -> None:
+        """Raises ValueError when the server's CA cannot be read."""
+        self._tls = server.tls()
+        self._step_timeout_s = step_timeout_s
         self._pool = pool
         self._server = server
         self._sender = sender
@@ -90,7 +94,7 @@ class Mailer:
         left = deque(ready)
         while left:
             try:
-                async with Post(self._server, self._sender) as post:
+                async with Post(self._server, self._sender, self._tls, self._step_timeout_s) as post:
                     while left:
                         await self._send_one(post, *left.popleft())
             except _Broken:

@@ -10,6 +10,7 @@ from portal.asking import Asking
 from portal.consumer import Consumer
 from portal.contacts import Contacts
 from portal.following import FAMILY
+from portal.mail_server import MailServer
 from portal.mailer import IDLE_S as MAIL_IDLE_S
 from portal.mailer import Mailer
 from portal.mailing import Mailing
@@ -23,6 +24,7 @@ from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.amqp_tls import node_tls
+from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
@@ -63,7 +65,8 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance, tls=nodes)
     asking = Asking()
     mail_server = settings.mail_server()
-    mailing = Mailing() if mail_server is not None else None
+    mailer = None if mail_server is None else mailer_of(pool, mail_server, settings)
+    mailing = Mailing() if mailer is not None else None
     applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking), mailing)
     consumer = Consumer(broker, applier, pool.ping)
     asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker", tls=nodes), asking)
@@ -96,7 +99,13 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
     )
     service.run_task("asker", lambda: loop("asker", asker.run_once, idle_s=LOOK_EVERY_S))
-    if mail_server is not None:
-        assert settings.mail_from is not None and settings.public_url is not None  # noqa: PT018 - its settings say so
-        mailer = Mailer(pool, mail_server, sender=settings.mail_from, public_url=settings.public_url.rstrip("/"))
+    if mailer is not None:
         service.run_task("mailer", lambda: loop("mailer", mailer.run_once, idle_s=MAIL_IDLE_S))
+
+
+def mailer_of(pool: PostgresPool, server: MailServer, settings: PortalSettings) -> Mailer:
+    """Raises SettingsError when the mail server's CA cannot be used."""
+    try:
+        return Mailer(pool, server, sender=settings.mail_from or "", public_url=(settings.public_url or "").rstrip("/"))
+    except ValueError as error:
+        raise SettingsError([f"PORTAL_SMTP_CA: {error}"]) from error

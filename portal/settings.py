@@ -17,6 +17,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
     smtp_url: Secret | None = None  # buyers are told by mail; without it no mail is ever written, nor sent later
+    smtp_ca: Path | None = None  # who vouches for the mail server, if not one whom the system believes
 
     def __post_init__(self) -> None:
         self.mail_server()
@@ -24,7 +25,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     def mail_server(self) -> MailServer | None:
         """Raises ValueError."""
         try:
-            return None if self.smtp_url is None else MailServer.parse(self.smtp_url)
+            return None if self.smtp_url is None else MailServer.parse(self.smtp_url, self.smtp_ca)
         except ValueError as error:
             raise ValueError(f"PORTAL_SMTP_URL: {error}") from None
 

@@ -22,10 +22,17 @@ async def mail(service: Service, settings: MailSettings) -> None:
     """SMTP on one port, HTTP on another. Raises OSError when one is taken."""
     catcher = MailCatcher(Postbox())
     loop = asyncio.get_running_loop()
+    tls = settings.tls()
 
     def connection() -> SMTP:
         return SMTP(
-            catcher, data_size_limit=MAIL_BYTES_MAX, hostname="sandbox", ident="sandbox", timeout=SILENCE_S, loop=loop
+            catcher,
+            data_size_limit=MAIL_BYTES_MAX,
+            hostname="sandbox",
+            ident="sandbox",
+            tls_context=tls,
+            timeout=SILENCE_S,
+            loop=loop,
         )
 
     listener = await loop.create_server(connection, settings.smtp_host, settings.smtp_port)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from portal import store, store_mails
 from portal.applier import Applier
@@ -27,9 +28,11 @@ def delivered(event: Envelope) -> Delivery:
 class MailingPortal:
     """Applies events, decides mails, sends them when told to."""
 
-    def __init__(self, pool: PostgresPool, smtp_url: str, *, mailing: Mailing | None = None) -> None:
+    def __init__(
+        self, pool: PostgresPool, smtp_url: str, *, mailing: Mailing | None = None, ca: Path | None = None
+    ) -> None:
         self.pool = pool
-        self.server = MailServer.parse(smtp_url)
+        self.server = MailServer.parse(smtp_url, ca)
         dialect = PostgresDialect()
         self.applier = Applier(
             pool,
@@ -39,10 +42,15 @@ class MailingPortal:
         )
         self.mailer = self.a_mailer()
 
-    def a_mailer(self, lease_s: float = 90) -> Mailer:
+    def a_mailer(self, pause_s: float = 0, step_timeout_s: float = 10) -> Mailer:
         """One that waits for nothing between attempts."""
         return Mailer(
-            self.pool, self.server, sender=SENDER, public_url=PUBLIC_URL, pause_s=lambda _: 0, lease_s=lease_s
+            self.pool,
+            self.server,
+            sender=SENDER,
+            public_url=PUBLIC_URL,
+            pause_s=lambda _: pause_s,
+            step_timeout_s=step_timeout_s,
         )
 
     async def apply(self, *events: Envelope) -> None:

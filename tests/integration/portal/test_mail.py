@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
@@ -15,6 +16,7 @@ from portal.understanding import Fact, understand
 from tests.integration.portal.mailing import PUBLIC_URL, SENDER, MailingPortal, delivered
 from tests.integration.sandbox.mail_process import MailProcess
 from tests.support.databases import Database
+from tests.support.private_ca import PrivateCa
 from tests.unit.portal.events import NOON_US, SaleEvents
 from ticketflow.events import new_id
 from ticketflow.runtime.postgres import PostgresPool
@@ -249,3 +251,51 @@ async def test_a_fold_that_is_rolled_back_decides_no_mail(portal: MailingPortal)
             assert await conn.fetchval("SELECT count(*) FROM mails") == 1
             raise ZeroDivisionError
     assert await portal.mails(sale.order_id) == []
+
+
+async def test_a_server_that_says_nothing_costs_an_attempt_and_no_more(
+    portal: MailingPortal, server: MailProcess
+) -> None:
+    sales = [SaleEvents() for _ in range(3)]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # its kernel takes connections, and nobody answers
+        waiting = MailingPortal(portal.pool, f"smtp://127.0.0.1:{silent.getsockname()[1]}")
+        await portal.address("ann", ANN)
+        await waiting.apply(*[event for sale in sales for event in sale.sold()])
+        assert await waiting.a_mailer(pause_s=3600, step_timeout_s=0.2).run_once() == 3
+
+    for sale in sales:
+        assert await portal.mails(sale.order_id) == [("confirmed", "DUE", 1)]
+    assert await portal.mailer.run_once() == 0, "not before an hour has passed"
+
+
+async def test_tls_that_was_asked_for_is_never_done_without(portal: MailingPortal, server: MailProcess) -> None:
+    sale = SaleEvents()
+    await portal.address("ann", ANN)
+    await portal.apply(*sale.sold())
+    for scheme in ("smtp+starttls", "smtps"):
+        secret = MailingPortal(portal.pool, server.smtp_url.replace("smtp", scheme, 1))
+        assert await secret.mailer.run_once() == 1
+    assert await portal.mails(sale.order_id) == [("confirmed", "DUE", 2)]
+    assert await server.mails() == []
+
+
+async def test_mail_by_tls_goes_to_a_server_that_shows_a_certificate_we_believe(
+    portal: MailingPortal, tmp_path: Path
+) -> None:
+    certificate, key, ca = PrivateCa(tmp_path).issue("mail")
+    _, _, other_ca = PrivateCa(tmp_path, "other").issue("mail")
+    files = {"SANDBOX_SMTP_TLS_CERT": str(certificate), "SANDBOX_SMTP_TLS_KEY": str(key)}
+    server = MailProcess(tmp_path, files)
+    server.start()
+    await server.ready()
+    url = f"smtp+starttls://localhost:{server.smtp_port}"
+    sale = SaleEvents()
+    await portal.address("ann", ANN)
+    await portal.apply(*sale.sold())
+    try:
+        assert await MailingPortal(portal.pool, url, ca=other_ca).mailer.run_once() == 1
+        assert await server.mails() == [], "somebody else's certificate"
+        await MailingPortal(portal.pool, url, ca=ca).send()
+        assert len(await server.mails()) == 1
+    finally:
+        server.kill()

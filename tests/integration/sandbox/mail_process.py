@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from tests.support.waiting import wait_until
 
 
 class MailProcess:
-    def __init__(self, folder: Path) -> None:
+    """``environment``: settings besides those that every one has."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
         self.smtp_port = free_port()
         self.smtp_url = f"smtp://127.0.0.1:{self.smtp_port}"
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -25,6 +29,7 @@ class MailProcess:
             "PATH": os.environ["PATH"],
             "SANDBOX_HTTP_PORT": self.url.rpartition(":")[2],
             "SANDBOX_SMTP_PORT": str(self.smtp_port),
+            **self._environment,
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([sys.executable, "-m", "sandbox", "mail"], env=environment, stderr=log)

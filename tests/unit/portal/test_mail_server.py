@@ -1,5 +1,6 @@
 """Where mail is given to, and the settings that say so."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,15 @@ def test_without_a_mail_server_there_is_no_mail() -> None:
 def test_half_of_the_mail_settings_is_refused(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         load(PortalSettings, "PORTAL", NEEDED | MAIL | changes)
+
+
+def test_a_ca_that_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
+    nonsense = tmp_path / "ca.crt"
+    nonsense.write_text("nonsense")
+    for ca in (nonsense, tmp_path / "none"):
+        with pytest.raises(ValueError, match=str(ca)):
+            MailServer.parse("smtps://mail", ca).tls()
+    assert MailServer.parse("smtp://mail", nonsense).tls() is None
 
 
 def test_commands_know_of_mail_too() -> None:
