@@ -22,6 +22,6 @@ class Mailing:
     async def decide(self, conn: Connection, sales: Sequence[Sale]) -> None:
         """``sales``: as they are after the fold, without details."""
         candidates = [sale for sale in sales if sale.state in WORTH_A_LOOK]
-        known = await store_details.added_to(conn, candidates)
+        known = await store_details.added_to(conn, candidates, history=False)
         now = self._clock()
         await store_mails.add(conn, [mail for sale in known for mail in wanted(sale, now)])

@@ -24,8 +24,8 @@ async def add(conn: Connection, views: Iterable[Sale]) -> None:
     await _add_history(conn, views)
 
 
-async def added_to(conn: Connection, sales: Sequence[Sale]) -> list[Sale]:
-    """``sales``, as read without their details, with them."""
+async def added_to(conn: Connection, sales: Sequence[Sale], *, history: bool = True) -> list[Sale]:
+    """``sales``, as read without their details, with them; the history only if it is asked for."""
     if not sales:
         return []
     orders = [sale.order_id for sale in sales]
@@ -48,14 +48,14 @@ async def added_to(conn: Connection, sales: Sequence[Sale]) -> list[Sale]:
     ):
         voided[str(row["order_id"])][str(row["ticket_id"])] = str(row["refund_id"])
     refunds = await _refunds(conn, orders)
-    history = await _history(conn, orders)
+    histories = await _history(conn, orders) if history else {}
     return [
         replace(
             sale,
             tickets=tickets[sale.order_id],
             voided=voided[sale.order_id],
             refunds=refunds[sale.order_id],
-            history=history[sale.order_id],
+            history=histories.get(sale.order_id, {}),
         )
         for sale in sales
     ]

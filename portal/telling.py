@@ -62,7 +62,7 @@ def story_of(sale: Sale, now_us: int) -> Story:
         lines=lines,
         amount=_amount(sale),
         places=[] if sale.tickets or sale.state == "FAILED" else _labels(sale.moved_to or sale.held or ()),
-        instead=None if sale.moved_to is None else (_labels(sale.held or ()), _labels(sale.moved_to)),
+        instead=_instead(sale),
         tickets=[
             Ticket(place_name(ticket.label, ticket.tier), ticket.ticket_id, ticket.ticket_id in sale.voided)
             for ticket in list(sale.tickets.values())[:TICKETS_MAX]
@@ -115,7 +115,7 @@ def _failed(sale: Sale) -> tuple[str, Tone, list[str]]:
     lines = [words.ending(sale.reason)]
     if sale.authorized_at_us is None:
         return "This order has ended", "bad", [*lines, "Nothing was charged."]
-    if came_late(sale) or sale.reason in ("expired", "taken"):
+    if sale.reason in ("expired", "taken"):  # of an order to which money came
         lines = ["Your payment came late, and there were no places left for you to have."]
     back = "No money is kept: what was set aside, or taken, is yours again."
     return "There are no tickets, and your money is yours again", "back", [*lines, back]
@@ -158,6 +158,12 @@ def _again_s(sale: Sale) -> int | None:
     if sale.state == "PAYING" or (sale.state == "CONFIRMED" and not sale.tickets):
         return 5
     return 60 if any(refund.done_at_us is None for refund in sale.refunds.values()) else None
+
+
+def _instead(sale: Sale) -> tuple[Sequence[str], Sequence[str]] | None:
+    if sale.moved_to is None or sale.state == "FAILED":
+        return None
+    return _labels(sale.held or ()), _labels(sale.moved_to)
 
 
 def _amount(sale: Sale) -> str | None:

@@ -7,6 +7,7 @@ from aiosmtpd.smtp import SMTP
 from sandbox.mail import MailCatcher
 from sandbox.postbox import Postbox
 from sandbox.settings import MailSettings
+from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.service import Service
@@ -19,10 +20,13 @@ log = get_logger("mail")
 
 
 async def mail(service: Service, settings: MailSettings) -> None:
-    """SMTP on one port, HTTP on another. Raises OSError when one is taken."""
+    """SMTP on one port, HTTP on another. Raises OSError when one is taken, SettingsError."""
     catcher = MailCatcher(Postbox())
     loop = asyncio.get_running_loop()
-    tls = settings.tls()
+    try:
+        tls = settings.tls()
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError([f"SANDBOX_SMTP_TLS_CERT: {error}"]) from error
 
     def connection() -> SMTP:
         return SMTP(

@@ -1,6 +1,9 @@
 """The mail server that keeps what it is given: SMTP in, HTTP to look."""
 
+import asyncio
+import os
 import smtplib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -78,3 +81,23 @@ async def test_a_question_that_makes_no_sense_is_refused(server: MailProcess) ->
             assert (response.status, (await response.json())["code"]) == (422, "bad_query")
         async with http.post(f"{server.url}/faults", json={"kind": "fire"}) as response:
             assert (response.status, (await response.json())["code"]) == (422, "bad_body")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "SANDBOX_SMTP_PORT is not set"),
+        (
+            {"SANDBOX_SMTP_PORT": "1", "SANDBOX_HTTP_PORT": "1", "SANDBOX_SMTP_TLS_CERT": "/none"},
+            "SANDBOX_SMTP_TLS_CERT",
+        ),
+    ],
+)
+async def test_settings_that_make_no_sense_are_said(settings: dict[str, str], named: str) -> None:
+    environment = {"PATH": os.environ["PATH"], **settings}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sandbox", "mail", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        _, stderr = await process.communicate()
+    assert (process.returncode, named in stderr.decode(), "Traceback" in stderr.decode()) == (2, True, False)

@@ -96,6 +96,16 @@ def test_a_bank_that_would_not_pay_after_all() -> None:
     assert "Your bank did not let us take the money after all. No money is kept" in said(told)
 
 
+def test_other_places_that_could_not_be_paid_either_are_not_promised() -> None:
+    sale = SaleEvents()
+    pending = sale.pending()
+    sale.wait(400)
+    told = story(pending, sale.authorized(), sale.moved(), sale.failed("capture_refused", sale.order_id))
+
+    assert (told.instead, told.places, told.tickets) == (None, [], [])
+    assert "Your bank did not let us take the money after all." in told.lines
+
+
 def test_a_refund_under_way_names_the_void_tickets() -> None:
     sale, refund_id = SaleEvents(), new_id()
     told = story(*sale.sold(), sale.tickets_voided(refund_id, 1))
