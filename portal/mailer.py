@@ -11,9 +11,10 @@ Laws of this file:
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from portal import metrics, store, store_mails
 from portal.letters import letter
@@ -27,6 +28,7 @@ from ticketflow.runtime.postgres import PostgresPool
 BATCH = 10
 SENDING_S = 60.0  # for all of a batch
 LEASE_S = 90.0  # longer, and some: for the store
+LAST_S = 5.0  # for the mail that is under way when we are told to stop
 FIRST_PAUSE_S = 10.0
 PAUSE_MAX_S = 3600.0
 ATTEMPTS_MAX = 30
@@ -43,6 +45,19 @@ def pause_s(attempts: int) -> float:
 
 class _Broken(Exception):
     """The session with the mail server is not to be used any more."""
+
+
+async def _finished(sending: Coroutine[Any, Any, None]) -> None:
+    """A mail that is being sent is sent and noted to its end when we are told to stop, or every restart would send
+    one twice."""
+    task = asyncio.ensure_future(sending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            async with asyncio.timeout(LAST_S):
+                await task
+        raise
 
 
 class Mailer:
@@ -96,7 +111,7 @@ class Mailer:
             try:
                 async with Post(self._server, self._sender, self._tls, self._step_timeout_s) as post:
                     while left:
-                        await self._send_one(post, *left.popleft())
+                        await _finished(self._send_one(post, *left.popleft()))
             except _Broken:
                 continue
             except Away as fault:  # before the first of them: it would be the same with the others

@@ -14,8 +14,10 @@ from ticketflow.runtime.http import Reply, Request, Route
 from ticketflow.runtime.log import get_logger
 
 FAULTS_MAX = 1000
-# later: "451 try again"; never: "550" to the recipient; drop: no answer and nothing kept; drop_after: kept, no answer.
-FaultKind = Literal["later", "never", "drop", "drop_after"]
+SLOW_S = 1.0
+# later: "451 try again"; never: "550" to the recipient; drop: no answer and nothing kept; drop_after: kept, no answer;
+# slow: kept, and answered after SLOW_S.
+FaultKind = Literal["later", "never", "drop", "drop_after", "slow"]
 
 log = get_logger("mail")
 
@@ -71,7 +73,9 @@ class MailCatcher:
             content = envelope.content if isinstance(envelope.content, bytes) else b""
             mail = self._postbox.put(envelope.mail_from or "", list(envelope.rcpt_tos), content, _now_us())
             log.info("mail_caught", number=mail.number, to=mail.recipients, subject=mail.headers.get("subject"))
-        if fault is not None:
+        if fault == "slow":
+            await asyncio.sleep(SLOW_S)
+        elif fault is not None:
             cast(asyncio.Transport, server.transport).abort()
         return "250 OK"
 

@@ -17,6 +17,7 @@ from tests.integration.portal.mailing import PUBLIC_URL, SENDER, MailingPortal, 
 from tests.integration.sandbox.mail_process import MailProcess
 from tests.support.databases import Database
 from tests.support.private_ca import PrivateCa
+from tests.support.waiting import wait_until
 from tests.unit.portal.events import NOON_US, SaleEvents
 from ticketflow.events import new_id
 from ticketflow.runtime.postgres import PostgresPool
@@ -211,6 +212,25 @@ async def test_a_worker_that_dies_leaves_its_mails_to_another(portal: MailingPor
         await conn.execute("UPDATE mails SET due_at = clock_timestamp()")
     await portal.send()
     assert await portal.mails(sale.order_id) == [("confirmed", "SENT", 2)]
+
+
+async def test_a_worker_that_is_told_to_stop_ends_the_mail_that_it_is_sending(
+    portal: MailingPortal, server: MailProcess
+) -> None:
+    """Or every restart would send one twice."""
+    sales = [SaleEvents() for _ in range(4)]
+    await portal.address("ann", ANN)
+    await server.fault("slow", 4)
+    await portal.apply(*[event for sale in sales for event in sale.sold()])
+    working = asyncio.create_task(portal.mailer.run_once())
+    await wait_until(lambda: server.mails())
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    sent = [mail for sale in sales for mail in await portal.mails(sale.order_id) if mail[1] == "SENT"]
+    assert 1 <= len(sent) < 4
+    assert len(await server.mails()) == len(sent)
 
 
 async def test_many_workers_send_each_mail_once(portal: MailingPortal, server: MailProcess) -> None:
