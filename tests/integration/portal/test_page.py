@@ -71,7 +71,9 @@ async def test_a_buyer_follows_the_sale_on_its_page(client: Client, publisher: P
     assert [ticket["voided"] for ticket in body["tickets"]] == [True, True]
 
 
-@pytest.mark.parametrize("order_id", ["42", "x" * 3000, "%3Cscript%3E", "..%2f", "%ff", new_id().upper()])
+@pytest.mark.parametrize(
+    "order_id", ["42", "x" * 3000, "%3Cscript%3E", "..%2f", "%ff", "01A1FF88-BABA-758F-B047-EE8DBFA92E76"]
+)
 async def test_an_address_of_no_order_is_a_page_too(client: Client, order_id: str) -> None:
     status, page = await client.page(f"/sales/{order_id}")
 
