@@ -60,10 +60,10 @@ def judge_ledger(deal: Deal) -> Iterator[Difference]:
     order = deal.order
     if order is None:
         return
-    due, may_be = due_of(order), may_be_of(order)
     written = {cause: lines for cause, lines in order.entries.items() if cause[0] != CORRECTION}
-    for cause in sorted(due.keys() | written.keys()):
-        wanted = due.get(cause, may_be.get(cause, {}) if cause in written else {})
+    wanted_of = _wanted(order)
+    for cause in sorted(wanted_of.keys() | written.keys()):
+        wanted = wanted_of.get(cause, {})
         corrected = order.entries.get((CORRECTION, correction_id(cause)), {})
         found = _sum(written.get(cause, {}), corrected)
         if found == _plain(wanted):
@@ -79,8 +79,12 @@ def judge_ledger(deal: Deal) -> Iterator[Difference]:
 
 def delta_of(order: Order, cause: Cause) -> Postings:
     """What a correction has to add."""
-    wanted = due_of(order).get(cause, {})
-    return _sum(wanted, order.entries.get(cause, {}), -1)
+    return _sum(_wanted(order).get(cause, {}), order.entries.get(cause, {}), -1)
+
+
+def _wanted(order: Order) -> dict[Cause, Postings]:
+    """What is due, and of what may be there already that which is."""
+    return {cause: lines for cause, lines in may_be_of(order).items() if cause in order.entries} | due_of(order)
 
 
 def _refunded(order: Order, refund: Refund) -> dict[Cause, Postings]:

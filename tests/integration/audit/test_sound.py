@@ -1,6 +1,9 @@
 """What is sound, or still under way, is no difference."""
 
+from audit.money.lateness import lateness_s
+from audit.money.stores import open_stores
 from tests.integration.audit.town import Town
+from ticketflow.events import new_id
 
 
 async def test_a_sound_event_has_no_differences_and_its_money_adds_up(town: Town) -> None:
@@ -83,6 +86,29 @@ async def test_while_events_are_held_up_what_they_tell_of_is_no_difference(town:
     assert await town.found(grace_s=60) == []
     await town.forget()
     assert [one.kind for one in await town.found(grace_s=60)] == ["order_open_hold_ended"]
+
+
+async def test_what_waits_in_the_broker_is_on_its_way_too(town: Town) -> None:
+    """The bridge has acknowledged it, and the portal has not settled it."""
+    async with open_stores(town.databases.settings()) as stores:
+        assert await lateness_s(stores) == 0
+        await town.change(
+            "INSERT INTO delivery_stream (stream, epoch, last_seq, acked_seq) VALUES ('billing', 3, 5, 5)"
+        )
+        await town.change(
+            "INSERT INTO delivery_outbox (stream, seq, event_id, event_key, kind, body, created_at)"
+            " VALUES ('billing', 5, %s, 'k', 'k', '', UTC_TIMESTAMP(6) - INTERVAL 1 HOUR)",
+            new_id(),
+        )
+        await town.show("INSERT INTO portal_stream (stream, epoch, watermark, highest) VALUES ('billing', 3, 4, 5)")
+        try:
+            assert 3600 <= await lateness_s(stores) < 3700
+            await town.show("UPDATE portal_stream SET watermark = 5 WHERE stream = 'billing'")
+            assert await lateness_s(stores) == 0
+        finally:
+            await town.change("DELETE FROM delivery_stream WHERE stream = 'billing'")
+            await town.show("DELETE FROM portal_stream WHERE stream = 'billing'")
+            await town.forget()
 
 
 async def test_what_passes_between_the_two_looks_is_no_difference(town: Town) -> None:
