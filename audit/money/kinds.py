@@ -32,10 +32,10 @@ SEATS: Mapping[str, Kind] = {
         "when the provider keeps nothing for its payment, it is told to billing as a hold that was released"
         " (`hold.placed`, `hold.released` at reservation), and `sale.return` is staged at the portal",
     ),
-    "seat_sold_not_paid": _person(
+    "seat_sold_not_paid": Kind(
         "places are sold to a hold whose order is PENDING, and no payment of it is under way",
-        "read the order's history. When nobody paid: `sale.return` by way of seat_sold_order_failed, once the order has"
-        " failed; when somebody did, the missing payment is in a copy of billing's store",
+        "when the provider keeps nothing for the hold's payment, billing is told that the hold was released"
+        " (`hold.released` at reservation), and `sale.return` is staged at the portal",
     ),
     "order_confirmed_seat_not_sold": Kind(
         "a good ticket is for a place that is not sold to its order's hold",
@@ -202,7 +202,8 @@ PORTAL: Mapping[str, Kind] = {
     ),
     "portal_state_differs": Kind(
         "the portal shows another state, event, buyer or sum",
-        "billing stages the order's facts again",
+        "billing stages the order's facts again; a state at the portal only rises, so one that is too high is for a"
+        " person",
     ),
     "portal_tickets_differ": Kind(
         "the portal shows other tickets, or void ones as good",

@@ -23,14 +23,18 @@ async def return_all(hands: Hands, one: Difference, deal: Deal) -> str:
 
 
 async def return_unpaid(hands: Hands, one: Difference, deal: Deal) -> str:
+    """Billing has no order of it, or one for which nobody pays: it is to have one that failed."""
     payment_id = deal.hold.payment_id if deal.hold is not None else None
     if payment_id is None or payment_id not in deal.at_provider:
         raise RepairRefused("the provider could not be asked what it keeps for the hold's payment")
     if any(taken.has_money for taken in deal.at_provider[payment_id]):
-        raise RepairRefused("the provider has money for it: a person decides whether it is sold (its order is in a copy"
-                            " of billing's store), or money_kept_without_tickets gives it back first")  # fmt: skip
-    # Billing has to know the order to hear that its places are back: it gets to know one that failed.
-    ended = [await _placed(hands, deal), HoldReleased(hold_id=deal.order_id)]
+        raise RepairRefused(
+            "the provider has money for it: a person decides whether it is sold (its payment is in a copy of billing's"
+            " store), or money_kept_without_tickets gives it back first"
+        )
+    ended: list[Payload] = [HoldReleased(hold_id=deal.order_id)]
+    if deal.order is None:  # without it billing could not hear that the places are back
+        ended.insert(0, await _placed(hands, deal))
     told = await hands.tell_from_reservation(one, deal.order_id, ended)
     return f"{told}; {await return_all(hands, one, deal)}"
 

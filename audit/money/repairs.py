@@ -20,6 +20,7 @@ UNDER_WAY = ("STARTED", "AUTHORIZED", "SETTLED", "VOIDING")
 REPAIRS: Mapping[str, Repair] = {
     "seat_sold_order_failed": repair_seats.return_all,
     "seat_sold_without_order": repair_seats.return_unpaid,
+    "seat_sold_not_paid": repair_seats.return_unpaid,
     "order_confirmed_seat_not_sold": repair_seats.settle_again,
     "seats_not_returned": repair_seats.return_refunded,
     "hold_without_order": repair_seats.place_again,
