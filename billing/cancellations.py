@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from billing.changes import repeated
+from billing.paying_back import FAILED
 from billing.refund_rules import Refusal, Wish
 from billing.refund_shapes import CancelBody, CancellationView
 from billing.refunds import REFUNDS, Refunds
@@ -27,6 +28,7 @@ from ticketflow.delivery.outbox import Outbox
 from ticketflow.events import new_id
 from ticketflow.runtime import metrics
 from ticketflow.runtime.correlation import bind_correlation
+from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.mariadb import MariaDBPool
 from ticketflow.runtime.problem import Problem
@@ -152,7 +154,17 @@ class CancellationWorker:
         await repeated(advance)
 
     async def _one(self, job: Job, met: Met) -> None:
-        """One order. A ticket that has just been refunded otherwise is none of ours."""
+        """One that our own code cannot handle must not keep the others from their money: it is met in every pass."""
+        try:
+            await self._refund(job, met)
+        except (Unavailable, Indefinite):
+            raise
+        except Exception:
+            FAILED.inc()
+            log.exception("cancellation_order_failed", job_id=job.job_id, order_id=met.order_id)
+
+    async def _refund(self, job: Job, met: Met) -> None:
+        """A ticket that has just been refunded otherwise is none of ours."""
         refund_id = new_id()
 
         async def attempt() -> bool:

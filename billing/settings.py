@@ -1,7 +1,7 @@
 """Settings of billing's processes, from BILLING_*."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -54,13 +54,15 @@ class WebSettings(ProviderSettings, frozen=True, kw_only=True):
 
 
 class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
-    """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none."""
+    """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none.
+    ``refunds_per_s``: how often a listener asks the provider about refunds, at most."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     feed_host: str = "127.0.0.1"
     feed_port: int
     bridge_feed: tuple[Address, ...]
+    refunds_per_s: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None

@@ -164,17 +164,22 @@ async def end_pass(conn: Conn, job: Job, pause_s: int) -> None:
         """,
         (pause_s, job.job_id, job.passes, job.after_order),
     )
-    await execute(
+    rows = await query(
         conn,
         """
-        UPDATE cancellations SET state = 'DONE', changed_at = UTC_TIMESTAMP(6), due_at = NULL
-        WHERE job_id = %(job_id)s AND state = 'RUNNING'
-          AND NOT EXISTS (SELECT 1 FROM orders WHERE event_id = %(event_id)s AND state = 'PENDING')
-          AND NOT EXISTS (SELECT 1 FROM tickets WHERE event_id = %(event_id)s AND voided_at IS NULL)
-          AND NOT EXISTS (SELECT 1 FROM refunds WHERE job_id = %(job_id)s AND state = 'REQUESTED')
+        SELECT NOT EXISTS (SELECT 1 FROM orders WHERE event_id = %(event_id)s AND state = 'PENDING')
+           AND NOT EXISTS (SELECT 1 FROM tickets WHERE event_id = %(event_id)s AND voided_at IS NULL)
+           AND NOT EXISTS (SELECT 1 FROM refunds WHERE job_id = %(job_id)s AND state = 'REQUESTED') AS done
         """,
         {"job_id": job.job_id, "event_id": job.event_id},
     )
+    if rows[0]["done"]:
+        await execute(
+            conn,
+            "UPDATE cancellations SET state = 'DONE', changed_at = UTC_TIMESTAMP(6), due_at = NULL"
+            " WHERE job_id = %s AND state = 'RUNNING'",
+            (job.job_id,),
+        )
 
 
 async def progress(conn: Conn, job: Job) -> Progress:
