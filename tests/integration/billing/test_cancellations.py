@@ -204,7 +204,7 @@ async def test_who_asks_alone_does_not_wait_behind_an_event(office: Office) -> N
     await office.jobs.run_once()
     await office.refund(alone)
     await office.worker.run_once()
-    assert await office.states(alone) == ["REFUNDED"]
+    assert [refund["attempts"] for refund in await office.of(alone)] == [1]
 
 
 async def test_killed_between_the_provider_and_our_commit(
@@ -264,13 +264,11 @@ async def test_a_large_event_killed_again_and_again_gives_back_each_cent_once(
     await wait_until(done, timeout_s=180)
     end = await progress(office, sales)
     assert (end["refunded"], end["refunded_minor"]) == (MANY, MANY * PRICE_MINOR)
-    async with world.bank.get("/v1/totals") as response:
-        assert response.status == 200
     await given_back_once(office, sales)
 
 
 async def test_the_provider_is_asked_at_its_pace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In no second more requests than are allowed, whatever goes wrong."""
+    """Also when it fails, and has to be asked again."""
     times: list[float] = []
     refund, read = world.provider.refund, world.provider.read
 
@@ -288,11 +286,11 @@ async def test_the_provider_is_asked_at_its_pace(world: World, monkeypatch: pyte
         sales = await office.an_event(40)
         await world.fault("refund", "error", count=8)
         await cancel(office, sales)
+        begun_s = asyncio.get_running_loop().time()
         await work(office, sales)
         await given_back_once(office, sales)
-    assert len(times) == 40 + 2 * 8
-    begun_s = times[0]
-    assert times[-1] - begun_s >= (len(times) - 2) / 20
+    assert len(times) >= 40 + 2 * 8  # what failed is looked at, and then tried again
+    assert all(at_s - begun_s >= (nth - 0.1) / 20 for nth, at_s in enumerate(times))
 
 
 async def test_two_workers_at_one_event(
@@ -304,8 +302,6 @@ async def test_two_workers_at_one_event(
         World.opened(billing_database, provider_ready.url, PROVIDER_KEY) as elsewhere,
         Office.opened(elsewhere) as other,
     ):
-        async with world.pool.acquire():
-            pass
 
         async def done() -> bool:
             await job_due(office)
