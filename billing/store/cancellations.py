@@ -125,7 +125,7 @@ async def take(conn: Conn, job: Job, for_s: int) -> bool:
     return taken == 1
 
 
-async def page(conn: Conn, job: Job, orders_max: int) -> list[Met]:
+async def scan(conn: Conn, job: Job, orders_max: int) -> list[Met]:
     """The orders after those that have been looked at, by their ids."""
     rows = await query(
         conn,
@@ -168,8 +168,8 @@ async def end_pass(conn: Conn, job: Job, pause_s: int) -> None:
         conn,
         """
         SELECT NOT EXISTS (SELECT 1 FROM orders WHERE event_id = %(event_id)s AND state = 'PENDING')
-           AND NOT EXISTS (SELECT 1 FROM tickets WHERE event_id = %(event_id)s AND voided_at IS NULL)
-           AND NOT EXISTS (SELECT 1 FROM refunds WHERE job_id = %(job_id)s AND state = 'REQUESTED') AS done
+           AND NOT EXISTS (SELECT 1 FROM refunds WHERE job_id = %(job_id)s AND state = 'REQUESTED')
+           AND NOT EXISTS (SELECT 1 FROM tickets WHERE event_id = %(event_id)s AND voided_at IS NULL) AS done
         """,
         {"job_id": job.job_id, "event_id": job.event_id},
     )
