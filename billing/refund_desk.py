@@ -46,23 +46,23 @@ class RefundDesk:
             return refund
         if refund.state != REFUSED:
             raise Problem(409, "refund_not_refused", f"it is {refund.state}: nothing is left to decide")
-        done = await self._done_after_all(refund)
-        await self._refunds.carry_out(refund, as_credits=not done)
-        return await self._read(refund_id)
-
-    async def _done_after_all(self, refund: Refund) -> bool:
-        """Asked only of the provider that is set up: another one cannot be asked, which is a reason to give credits."""
         async with self._pool.acquire() as conn:
             known = await refunds.of_order(conn, refund.order_id)
+        # Whoever is under way now, or begins meanwhile, is noticed when this is written down.
+        given_minor = refund_work.carried_out_by_card(known, refund.payment_id)
+        done = await self._done_after_all(refund, given_minor)
+        await self._refunds.carry_out(refund, as_credits=not done, expected_minor=given_minor)
+        return await self._read(refund_id)
+
+    async def _done_after_all(self, refund: Refund, given_minor: int) -> bool:
+        """Asked only of the provider that is set up: another one cannot be asked, which is a reason to give credits."""
+        async with self._pool.acquire() as conn:
             provider, authorization_id = await refund_work.provider_of(conn, refund.payment_id)
-        if refund_work.under_way(known, refund.payment_id):
-            raise Problem(409, "refund_in_progress", "another refund of this payment is under way", retry_after_s=5)
         if provider != self._provider.name or authorization_id is None:
             log.error("refund_elsewhere", refund_id=refund.refund_id, provider=provider)
             return False
-        carried_out_minor = refund_work.carried_out_by_card(known, refund.payment_id)
         try:
-            return given_back(await self._provider.read(authorization_id), carried_out_minor, refund.card_minor)
+            return given_back(await self._provider.read(authorization_id), given_minor, refund.card_minor)
         except ProviderUnavailable as error:
             detail = "the provider cannot be asked whether it has given the money back after all"
             raise Problem(503, "provider_unavailable", detail, retry_after_s=2) from error

@@ -13,7 +13,9 @@ from billing.store.times import to_utc
 TICKETS_MAX = 200  # an order has fewer places than that
 
 # The buyer sees it, and so do logs and tables: visible text on one line, in no need of trimming.
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")]
+Reason = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)")
+]
 TicketId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 

@@ -21,7 +21,7 @@ from billing.refund_rules import Refusal, Wish
 from billing.refund_shapes import RefundView, view_of
 from billing.refund_split import NOTHING, Parts
 from billing.states import OrderState
-from billing.store import book, keys, ledger, refunds
+from billing.store import book, keys, ledger, refund_work, refunds
 from billing.store.keys import Answer, KeyTaken
 from billing.store.refunds import REFUNDED, Refund
 from ticketflow.delivery.outbox import Outbox
@@ -149,13 +149,15 @@ class Refunds:
         log.info("refund_requested", order_id=order_id, refund_id=refund_id, job_id=job_id)
         return view_of(known, ticket_ids)
 
-    async def carry_out(self, refund: Refund, *, as_credits: bool = False) -> bool:
+    async def carry_out(self, refund: Refund, *, as_credits: bool = False, expected_minor: int | None = None) -> bool:
         """The money has gone back: by the refund's own parts, or all of it as credits. False: it was over already.
-        Raises Unavailable, Indefinite, LedgerError."""
+        ``expected_minor``: what the payment's finished refunds had given back when the provider was asked about this
+        one; if that is no longer so, its answer is out of date. Raises Problem, Unavailable, Indefinite, LedgerError.
+        """
 
         async def attempt() -> bool:
             async with self._pool.transaction() as conn:
-                return await self._carry_out(conn, refund, as_credits)
+                return await self._carry_out(conn, refund, as_credits, expected_minor)
 
         with bind_correlation(refund.correlation_id):
             done = await repeated(attempt)
@@ -163,9 +165,14 @@ class Refunds:
             REFUNDS.labels("paid").inc()
         return done
 
-    async def _carry_out(self, conn: Conn, refund: Refund, as_credits: bool) -> bool:
+    async def _carry_out(self, conn: Conn, refund: Refund, as_credits: bool, expected_minor: int | None) -> bool:
         record = await book.lock(conn, refund.order_id)
         assert record is not None, "a refund is of an order"
+        known = await refunds.of_order(conn, refund.order_id)
+        if not any((one.refund_id, one.state) == (refund.refund_id, refund.state) for one in known):
+            return False
+        if expected_minor is not None and not refund_work.undisturbed(known, refund.payment_id, expected_minor):
+            raise Problem(409, "refund_in_progress", "another refund of this payment is under way", retry_after_s=5)
         parts = Parts(0, refund.amount_minor) if as_credits else refund.parts
         if not await refunds.finish(conn, refund, parts):
             return False

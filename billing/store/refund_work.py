@@ -107,9 +107,10 @@ def carried_out_by_card(known: Sequence[Refund], payment_id: str) -> int:
     return sum(one.card_minor for one in known if one.payment_id == payment_id and one.state == REFUNDED)
 
 
-def under_way(known: Sequence[Refund], payment_id: str) -> bool:
-    """Whether somebody may be giving back money of this payment right now."""
-    return any(one.payment_id == payment_id and one.state == REQUESTED and one.attempts > 0 for one in known)
+def undisturbed(known: Sequence[Refund], payment_id: str, expected_minor: int) -> bool:
+    """Whether nobody gives back money of this payment right now, or has since that was what had been given back."""
+    under_way = any(one.payment_id == payment_id and one.state == REQUESTED and one.attempts > 0 for one in known)
+    return not under_way and carried_out_by_card(known, payment_id) == expected_minor
 
 
 def _has_its_turn(refund: Refund, known: Sequence[Refund]) -> bool:

@@ -160,6 +160,7 @@ async def test_what_cannot_be_refunded(world: World, office: Office) -> None:
         {},
         {"reason": ""},
         {"reason": "two\nlines"},
+        {"reason": "a line's end\n"},
         {"reason": " x"},
         {"reason": "x" * 65},
         {"reason": "x", "amount_minor": -1},

@@ -101,6 +101,25 @@ async def test_no_credits_while_the_provider_cannot_be_asked(world: World, offic
     assert (await office.states(sale), await office.wallet_minor()) == (["REFUSED"], 0)
 
 
+async def test_no_credits_while_another_refund_of_the_payment_is_under_way(world: World, office: Office) -> None:
+    """What the provider says about one of them could be meant for the other."""
+    sale = await office.paid()
+    first, second = [ticket["ticket_id"] for ticket in (await sale.order())["tickets"]]
+    await world.fault("refund", "conflict")
+    refused = await office.refunded(sale, tickets=[first])
+    await world.fault("refund", "timeout_after")
+    await office.refund(sale, tickets=[second])
+    await office.worker.run_once()
+    assert await refunds_at_bank(world, sale) == PRICE_MINOR
+    told = await office.post(f"/refunds/{refused['refund_id']}/as-credits")
+    assert (told.status, told.code) == (409, "refund_in_progress")
+    await office.settled(sale)
+    told = await office.post(f"/refunds/{refused['refund_id']}/as-credits")
+    assert (told.status, told.body["credits_minor"]) == (200, PRICE_MINOR)
+    assert (await office.wallet_minor(), await office.kept_at_bank(sale)) == (PRICE_MINOR, PRICE_MINOR)
+    await office.books_are_sound()
+
+
 async def test_a_refusal_of_what_has_been_done_is_a_success(world: World, office: Office) -> None:
     sale = await office.paid()
     (payment,) = (await sale.order())["payments"]
