@@ -1,7 +1,7 @@
 """Settings of billing's processes, from BILLING_*."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
@@ -9,6 +9,8 @@ from ticketflow.currencies import EXPONENTS
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
 from ticketflow.runtime.tls_settings import ROLE, check_tls
+
+REFUNDS_PER_S_MAX = 1000
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +64,7 @@ class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
     feed_host: str = "127.0.0.1"
     feed_port: int
     bridge_feed: tuple[Address, ...]
-    refunds_per_s: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    refunds_per_s: int = 10
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
@@ -71,6 +73,8 @@ class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 1 <= self.refunds_per_s <= REFUNDS_PER_S_MAX:
+            raise ValueError(f"BILLING_REFUNDS_PER_S is 1 to {REFUNDS_PER_S_MAX}")
         check_tls(
             "BILLING",
             (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca),
