@@ -10,6 +10,8 @@ from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
 from ticketflow.runtime.tls_settings import ROLE, check_tls
 
+REFUNDS_PER_S_MAX = 1000
+
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the migrations need, and every process."""
@@ -54,13 +56,15 @@ class WebSettings(ProviderSettings, frozen=True, kw_only=True):
 
 
 class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
-    """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none."""
+    """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none.
+    ``refunds_per_s``: how often a listener asks the provider about refunds, at most."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     feed_host: str = "127.0.0.1"
     feed_port: int
     bridge_feed: tuple[Address, ...]
+    refunds_per_s: int = 10
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
@@ -69,6 +73,8 @@ class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 1 <= self.refunds_per_s <= REFUNDS_PER_S_MAX:
+            raise ValueError(f"BILLING_REFUNDS_PER_S is 1 to {REFUNDS_PER_S_MAX}")
         check_tls(
             "BILLING",
             (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca),

@@ -17,7 +17,9 @@ from tests.support.waiting import wait_until
 class BillingProcess:
     """Has no bridge to send to: what it stages stays in the outbox."""
 
-    def __init__(self, command: str, settings: DatabaseSettings, provider: ProviderProcess, folder: Path) -> None:
+    def __init__(
+        self, command: str, settings: DatabaseSettings, provider: ProviderProcess, folder: Path, **environment: str
+    ) -> None:
         self.command = command
         self.http = free_port()
         self.base = f"http://127.0.0.1:{self.http}"
@@ -36,6 +38,7 @@ class BillingProcess:
             "BILLING_PROVIDER_KEY": PROVIDER_KEY,
             "BILLING_ADMIN_KEY": "admin-key",
             "BILLING_HOLD_TOKEN_KEYS": TOKEN_KEY,
+            **environment,
         }
 
     @property

@@ -153,6 +153,10 @@ async def client(front: Front) -> AsyncIterator[aiohttp.ClientSession]:
     [
         ("/api/v1/orders/1/payments", "BILLING"),
         ("/api/v1/admin/exports/ledger.csv", "BILLING"),
+        ("/api/v1/admin/orders/1/refunds", "BILLING"),
+        ("/api/v1/admin/refunds/1/retry", "BILLING"),
+        ("/api/v1/admin/events/1/cancellation", "BILLING"),
+        ("/api/v1/admin/events/1/cancellation/pause", "BILLING"),
         ("/api/v1/sales", "PORTAL"),
         ("/api/v1/sales/1", "PORTAL"),
         ("/sales/1", "PORTAL"),
