@@ -11,6 +11,7 @@ Laws:
 
 from billing import orders
 from billing.changes import Changes, Decide, repeated
+from billing.giving_back import give_back
 from billing.provider import Authorization, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.store import work
 from billing.store.work import Work
@@ -103,7 +104,7 @@ class Settlements:
             if known is None and due.age_s < ABANDONED_AFTER_S:
                 return await self._postpone(due, 1.0)
             if known is not None:
-                await self._give_back(due, known)
+                await give_back(self._provider, known)
         except (ProviderUnavailable, ProviderIndefinite) as error:
             return await self._later(due, error)
         return await self._apply(due, lambda o: orders.voided(o, payment_id), known, recheck=known is None)
@@ -114,7 +115,7 @@ class Settlements:
             found = await self._asked(due).fetch_all(due.payment_id) if due.card_minor else []
             for one in found:
                 if one.holds_money:
-                    await self._give_back(due, one)
+                    await give_back(self._provider, one)
                     log.warning("stray_authorization", payment_id=due.payment_id, state=one.state)
         except (ProviderUnavailable, ProviderIndefinite) as error:
             return await self._later(due, error)
@@ -133,7 +134,7 @@ class Settlements:
         counts = due.authorization_id or (found[0].authorization_id if found else None)
         extras = [one for one in found if one.authorization_id != counts and one.holds_money]
         for one in extras:
-            await self._give_back(due, one)
+            await give_back(self._provider, one)
             log.warning("paid_twice", payment_id=due.payment_id, authorization_id=one.authorization_id)
         return len(extras)
 
@@ -172,25 +173,6 @@ class Settlements:
                 raise
             log.exception("tickets_failed", payment_id=due.payment_id, order_id=due.order_id)
             await self._apply(due, lambda o: orders.capture_refused(o, due.payment_id, "tickets_failed"), taken)
-
-    async def _give_back(self, due: Work, known: Authorization) -> None:
-        """Afterwards nothing of it is set aside or kept."""
-        state, kept_minor = known.state, known.kept_minor
-        if state == "authorized":
-            try:
-                await self._provider.void(known.authorization_id, key=f"{known.authorization_id}:void")
-            except Refused as error:
-                found = await self._provider.read(known.authorization_id)
-                if found is None or found.state == "authorized":
-                    raise ProviderUnavailable(f"void refused: {error}") from error
-                kept_minor = found.kept_minor
-        if kept_minor > 0:
-            try:
-                await self._provider.refund(
-                    known.authorization_id, kept_minor, key=f"{known.authorization_id}:refund:{kept_minor}"
-                )
-            except Refused as error:
-                raise ProviderUnavailable(f"refund refused: {error}") from error
 
     async def _apply(
         self, due: Work, decide: Decide, found: Authorization | None = None, *, recheck: bool = False

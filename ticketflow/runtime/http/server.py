@@ -67,6 +67,7 @@ class HttpServer:
         self._port = port
         self._health = health
         self._body_bytes_max = body_bytes_max
+        self._any_body_bytes_max = max(body_bytes_max, *(route.body_bytes_max or 0 for route in routes), 0)
         self._request_timeout_s = request_timeout_s
         self._openapi = msgspec.json.encode(document(routes, title=title, version=version))
         own = [
@@ -121,7 +122,7 @@ class HttpServer:
 
     def _make_request(self, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
         loop = asyncio.get_running_loop()
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._any_body_bytes_max)
 
     async def _answer(self, raw: web.BaseRequest) -> web.StreamResponse:
         """Every answer goes through here; nothing but cancellation is ever raised to aiohttp."""
@@ -164,7 +165,7 @@ class HttpServer:
     ) -> web.StreamResponse:
         acceptor = self._acceptors[id(route)]
         acceptor.before_body(parameters, raw.headers)
-        content = await self._read(raw) if route.body is not None else b""
+        content = await self._read(raw, route.body_bytes_max or self._body_bytes_max) if route.body is not None else b""
         query = parse_qsl(raw.rel_url.raw_query_string, keep_blank_values=True) if route.query is not None else ()
         request = acceptor.request(parameters, query, raw.headers, raw_path, content, correlation_id)
         reply = await route.handler(request)
@@ -172,21 +173,25 @@ class HttpServer:
             return await StreamedResponse.begun(reply, reply.body, head=raw.method == "HEAD")
         return _response(reply)
 
-    async def _read(self, raw: web.BaseRequest) -> bytes:
-        too_large = Problem(413, "body_too_large", f"a body has {self._body_bytes_max} bytes at most")
-        if raw.content_length is not None and raw.content_length > self._body_bytes_max:
+    async def _read(self, raw: web.BaseRequest, bytes_max: int) -> bytes:
+        too_large = Problem(413, "body_too_large", f"a body has {bytes_max} bytes at most")
+        if raw.content_length is not None and raw.content_length > bytes_max:
             raise too_large
         try:
             if raw.content.is_eof():  # it came with the headers, as bodies of this size do
-                return await raw.read()
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                return await raw.read()
+                content = await raw.read()
+            else:
+                async with asyncio.timeout(BODY_TIMEOUT_S):
+                    content = await raw.read()
         except web.HTTPRequestEntityTooLarge:
             raise too_large from None
         except TimeoutError:
             raise Problem(408, "body_timed_out", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
         except web.RequestPayloadError as error:
             raise Problem(400, "bad_request", "the body is cut short or badly framed") from error
+        if len(content) > bytes_max:  # chunked, and within what another route may have
+            raise too_large
+        return content
 
     async def _healthz(self, _request: Request) -> Reply:
         return Reply(200, {"status": "alive"})
