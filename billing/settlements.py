@@ -14,7 +14,7 @@ from billing.changes import Changes, Decide, repeated
 from billing.giving_back import give_back
 from billing.provider import Authorization, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.store import work
-from billing.store.work import Work
+from billing.store.work import REDIRECT_MARGIN_S, Work
 from ticketflow.runtime.correlation import bind_correlation
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
@@ -26,7 +26,6 @@ RECHECKS_S = (60.0, 900.0)  # after these, what the provider still does not know
 BACKOFF_S = (0.25, 30.0)
 NUDGE_S = (60.0, 3600.0)
 REDIRECT_POLL_S = (2.0, 60.0)  # webhooks are faster, where they are set up
-REDIRECT_MARGIN_S = 300.0  # what was paid in the page's last second is known by then
 TICKETS_TRIES_MAX = 8  # with their back-off, some 30 s
 
 log = get_logger("settlements")
@@ -40,11 +39,12 @@ class Settlements:
         self._changes = changes
         self._provider = provider
 
-    async def resolve(self, due: Work) -> None:
-        """STARTED: whoever began it does not know, or is gone. The provider knows."""
+    async def resolve(self, due: Work, told: Authorization | None = None) -> None:
+        """STARTED: whoever began it does not know, or is gone. The provider knows. ``told``: money that it has just
+        said stands under this reference; what it finds by a search may be older."""
         payment_id = due.payment_id
         try:
-            found = await self._asked(due).fetch(payment_id)
+            found = told or await self._asked(due).fetch(payment_id)
         except ProviderUnavailable as error:
             return await self._later(due, error)
         if due.redirect_left_s is not None and (found is None or not found.holds_money):

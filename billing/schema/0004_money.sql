@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS webhooks (
     KEY webhooks_due (state, due_at),
     KEY webhooks_reference (reference),
     KEY webhooks_authorization (authorization_id),
-    KEY webhooks_received (state, received_at)
+    KEY webhooks_received (received_at)
 ) ENGINE = InnoDB COMMENT = 'What providers told us, stored before it was answered.';
 
 CREATE TABLE IF NOT EXISTS topups (
