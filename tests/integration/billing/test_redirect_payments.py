@@ -61,7 +61,9 @@ async def test_a_page_that_nobody_pays_on_is_an_abandoned_payment(hooked: Hooked
     sale = await hooked.placed()
     payment_id, _ = await redirected(sale)
     async with hooked.pool.acquire() as conn:
-        assert await work.waiting(conn) == {work.WAITING_FOR_BUYER: (1, pytest.approx(-86_400, abs=900))}
+        waiting = await work.waiting(conn)
+    assert list(waiting) == [work.WAITING_FOR_BUYER]
+    assert waiting[work.WAITING_FOR_BUYER][1] < -80_000  # its age begins when its page is over
     await hooked.age(payment_id)
     assert await hooked.run("resolver") == 1
     assert await sale.payment_states() == ["STARTED"]

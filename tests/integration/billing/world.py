@@ -124,8 +124,8 @@ class World:
             await self.inbox.apply(self.hello, self._seq + 1, [encode(envelope) for envelope in envelopes])
             self._seq += len(envelopes)
 
-    async def placed(self, *, seats: int = 2, lasts_s: float = 60) -> "Sale":
-        sale = Sale(self, new_id(), seats, lasts_s)
+    async def placed(self, *, seats: int = 2, lasts_s: float = 60, buyer_id: str = "buyer-1") -> "Sale":
+        sale = Sale(self, new_id(), seats, lasts_s, buyer_id)
         await self.feed(sale.event(sale.hold))
         return sale
 
@@ -190,7 +190,7 @@ class World:
 class Sale:
     """A hold that reservation has placed."""
 
-    def __init__(self, world: World, hold_id: str, seats: int, lasts_s: float) -> None:
+    def __init__(self, world: World, hold_id: str, seats: int, lasts_s: float, buyer_id: str = "buyer-1") -> None:
         now_us = time.time_ns() // 1000
         self.world = world
         self.hold_id = hold_id
@@ -198,7 +198,7 @@ class Sale:
             hold_id=hold_id,
             event_id=new_id(),
             event_name="Evening",
-            buyer_id="buyer-1",
+            buyer_id=buyer_id,
             currency="EUR",
             total_minor=seats * PRICE_MINOR,
             lines=[
