@@ -1,6 +1,6 @@
 """The listener's workers for what providers tell us, and for top-ups. Each is ``run_once() -> count``."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from billing.due_worker import DueWorker
 from billing.provider import Provider
@@ -27,19 +27,33 @@ TOPUPS_LATE = metrics.gauge(
 )
 
 
+class Worker(Protocol):
+    async def run_once(self) -> int: ...
+
+
 def inbox_workers(
     pool: MariaDBPool, provider: Provider, settlements: Settlements, outbox: Outbox[Any]
-) -> dict[str, DueWorker[Any]]:
+) -> dict[str, Worker]:
     """By name."""
     steps = TopupSteps(pool, provider)
     inbox = Webhooks(pool, provider, settlements, steps, outbox)
-    webhook_worker: DueWorker[Waiting] = DueWorker(
+    one_by_one: DueWorker[Waiting] = DueWorker(
         pool, due=webhooks.due, take=webhooks.take, step=inbox.apply, failed=inbox.failed
     )
     topup_worker: DueWorker[Topup] = DueWorker(
         pool, due=topups.due, take=topups.take, step=steps.step, failed=steps.failed
     )
-    return {"webhooks": webhook_worker, "topups": topup_worker}
+    return {"webhooks": WebhookWorker(inbox, one_by_one), "topups": topup_worker}
+
+
+class WebhookWorker:
+    def __init__(self, inbox: Webhooks, one_by_one: DueWorker[Waiting]) -> None:
+        self._inbox = inbox
+        self._one_by_one = one_by_one
+
+    async def run_once(self) -> int:
+        """How many were due."""
+        return await self._inbox.apply_known() + await self._one_by_one.run_once()
 
 
 class WebhookPurge:

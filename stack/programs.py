@@ -81,7 +81,10 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
         **feed(ports.billing_feed),
         **tls_settings(tls, "billing"),
     }
-    billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **admin, **tokens}
+    bank = {"STATE_PATH": sandbox_state, "WEBHOOK_URL": f"http://{host}:{ports.http}/api/v1/webhooks"}
+    bank_secrets = {**provider, "WEBHOOK_SECRETS": "webhook-secret"}
+    hooks = {"PROVIDER_WEBHOOK_SECRETS": "webhook-secret"}
+    billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **hooks, **admin, **tokens}
     portal = {"DATABASE_DSN": "portal-dsn", **amqp, **admin}
     serving = to_billing | tls_settings(tls, "reservation")
     bridging = feed(ports.bridge_feed) | tls_settings(tls, "bridge")
@@ -90,7 +93,7 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
         for n, http, port in zip((1, 2), ports.reservation_http, ports.reservation_feed, strict=True)
     ]
     return [
-        Service("sandbox", "sandbox", "provider", ports.sandbox, {"STATE_PATH": sandbox_state}, provider),
+        Service("sandbox", "sandbox", "provider", ports.sandbox, bank, bank_secrets),
         *replicas,
         Service("billing-web", "billing", "web", ports.billing_web, billing, billing_secrets, migrates=True),
         Service(

@@ -91,6 +91,32 @@ async def due(conn: Conn, rows_max: int) -> list[Waiting]:
     return [_waiting(row) for row in rows]
 
 
+async def apply_known(conn: Conn, provider: str, rows_max: int) -> int:
+    """APPLIED at once: those that are due and tell of a card's authorization of which we know what became; how many.
+    Without a lock on the payments: from those states they go on by what we do ourselves."""
+    rows = await query(
+        conn,
+        """
+        SELECT w.webhook_id FROM webhooks w JOIN payments p ON p.payment_id = w.reference
+        WHERE w.state IN ('RECEIVED', 'UNMATCHED') AND w.due_at <= UTC_TIMESTAMP(6) AND w.provider = %s
+          AND p.authorization_id = w.authorization_id AND p.redirect_url IS NULL
+          AND p.state IN ('AUTHORIZED', 'SETTLED', 'CAPTURED', 'VOIDING')
+        LIMIT %s
+        """,
+        (provider, rows_max),
+    )
+    if not rows:
+        return 0
+    return await execute(
+        conn,
+        f"""
+        UPDATE webhooks SET state = 'APPLIED', changed_at = UTC_TIMESTAMP(6), due_at = NULL, detail = NULL
+        WHERE webhook_id IN ({", ".join(["%s"] * len(rows))}) AND state IN ('RECEIVED', 'UNMATCHED')
+        """,  # noqa: S608  constants only
+        [row["webhook_id"] for row in rows],
+    )
+
+
 async def take(conn: Conn, one: Waiting, for_s: float) -> bool:
     """Makes it this worker's for ``for_s``; False when another one was faster."""
     taken = await execute(

@@ -92,6 +92,7 @@ def test_a_password_needs_no_quoting_anywhere_and_is_the_only_one_of_its_kind(ma
         ("billing/hold-token-keys", "reservation/hold-token-keys"),
         ("portal/admin-key", "reservation/admin-key"),
         ("billing/provider-key", "provider/provider-key"),
+        ("billing/webhook-secrets", "provider/webhook-secrets"),
         ("auditor/rabbitmq-password", "rabbitmq/admin-password"),
         ("portal/ca.crt", "ca/ca.crt"),
     ],
