@@ -25,7 +25,7 @@ UNKNOWN_AFTER_S = 60.0  # seats were given or lost for money that the provider d
 RECHECKS_S = (60.0, 900.0)  # after these, what the provider still does not know never reached it
 BACKOFF_S = (0.25, 30.0)
 NUDGE_S = (60.0, 3600.0)
-REDIRECT_POLL_S = (2.0, 60.0)  # webhooks are faster, where they are set up
+REDIRECT_POLL_S = (2.0, 900.0)  # webhooks are faster; a page that nobody pays on is asked about some 130 times in a day
 TICKETS_TRIES_MAX = 8  # with their back-off, some 30 s
 
 log = get_logger("settlements")
@@ -50,7 +50,8 @@ class Settlements:
         if due.redirect_left_s is not None and (found is None or not found.holds_money):
             # The buyer may try again on the provider's page: a decline there is not the last word.
             if due.redirect_left_s > -REDIRECT_MARGIN_S:
-                return await self._postpone(due, redirect_poll_s(due.age_s))
+                ends_s = due.redirect_left_s + REDIRECT_MARGIN_S + 1
+                return await self._postpone(due, min(redirect_poll_s(due.age_s), ends_s))
             return await self._apply(due, lambda o: orders.not_charged(o, payment_id, "abandoned"), recheck=True)
         if found is None and due.age_s < ABANDONED_AFTER_S:
             return await self._postpone(due, min(1.0, ABANDONED_AFTER_S - due.age_s))

@@ -12,6 +12,7 @@ Laws:
 
 from typing import Any
 
+from billing.changes import repeated
 from billing.giving_back import give_back
 from billing.ledger_causes import VerifiedWebhook
 from billing.provider import Authorization, Provider, ProviderIndefinite, ProviderUnavailable
@@ -62,10 +63,18 @@ class Webhooks:
 
     async def apply_known(self) -> int:
         """Those from which nothing is to be learnt, all by one statement: each capture of a sale is told of."""
-        async with self._pool.transaction() as conn:
-            count = await webhooks.apply_known(conn, self._provider.name, KNOWN_ROWS)
+        async with self._pool.acquire() as conn:
+            ids = await webhooks.known(conn, self._provider.name, KNOWN_ROWS)
+        if not ids:
+            return 0
+
+        async def change() -> int:
+            async with self._pool.transaction() as conn:
+                return await webhooks.all_applied(conn, ids)
+
+        count = await repeated(change)
         TOTAL.labels("applied").inc(count)
-        return count
+        return len(ids)
 
     async def apply(self, one: Waiting) -> None:
         try:
@@ -143,15 +152,22 @@ class Webhooks:
             log.warning("stray_authorization", payment_id=payment.payment_id, authorization_id=now.authorization_id)
 
     async def _done(self, one: Waiting, reference: str) -> None:
-        async with self._pool.transaction() as conn:
-            await webhooks.applied(conn, one.webhook_id, reference)
+        async def change() -> None:
+            async with self._pool.transaction() as conn:
+                await webhooks.applied(conn, one.webhook_id, reference)
+
+        await repeated(change)
         TOTAL.labels("applied").inc()
         self._outbox.notify()
 
     async def _not_yet(self, one: Waiting, outcome: str, state: State, detail: str, delay_s: float) -> None:
         over = one.age_s > self._given_up_after_s
-        async with self._pool.transaction() as conn:
-            await webhooks.not_yet(conn, one.webhook_id, state, detail, None if over else delay_s)
+
+        async def change() -> None:
+            async with self._pool.transaction() as conn:
+                await webhooks.not_yet(conn, one.webhook_id, state, detail, None if over else delay_s)
+
+        await repeated(change)
         TOTAL.labels("given_up" if over else outcome).inc()
         if outcome != "busy" or over:
             log.warning(

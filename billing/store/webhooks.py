@@ -1,6 +1,6 @@
 """What providers told us: stored as it came, applied later. A guarded UPDATE gives each one to one worker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -91,9 +91,9 @@ async def due(conn: Conn, rows_max: int) -> list[Waiting]:
     return [_waiting(row) for row in rows]
 
 
-async def apply_known(conn: Conn, provider: str, rows_max: int) -> int:
-    """APPLIED at once: those that are due and tell of a card's authorization of which we know what became; how many.
-    Without a lock on the payments: from those states they go on by what we do ourselves."""
+async def known(conn: Conn, provider: str, rows_max: int) -> list[str]:
+    """Ids of those that are due and tell of a card's authorization of which we know what became: from those states
+    payments go on by what we do ourselves."""
     rows = await query(
         conn,
         """
@@ -105,15 +105,18 @@ async def apply_known(conn: Conn, provider: str, rows_max: int) -> int:
         """,
         (provider, rows_max),
     )
-    if not rows:
-        return 0
+    return [row["webhook_id"] for row in rows]
+
+
+async def all_applied(conn: Conn, webhook_ids: Sequence[str]) -> int:
+    """Those, for ever; how many were not yet."""
     return await execute(
         conn,
         f"""
         UPDATE webhooks SET state = 'APPLIED', changed_at = UTC_TIMESTAMP(6), due_at = NULL, detail = NULL
-        WHERE webhook_id IN ({", ".join(["%s"] * len(rows))}) AND state IN ('RECEIVED', 'UNMATCHED')
+        WHERE webhook_id IN ({", ".join(["%s"] * len(webhook_ids))}) AND state IN ('RECEIVED', 'UNMATCHED')
         """,  # noqa: S608  constants only
-        [row["webhook_id"] for row in rows],
+        list(webhook_ids),
     )
 
 

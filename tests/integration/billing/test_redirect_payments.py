@@ -74,6 +74,19 @@ async def test_a_page_that_nobody_pays_on_is_an_abandoned_payment(hooked: Hooked
     assert (payment["state"], payment["reason"]) == ("FAILED", "abandoned")
 
 
+async def test_a_page_is_asked_about_ever_more_rarely_and_when_it_is_over(hooked: HookedWorld) -> None:
+    sale = await hooked.placed()
+    payment_id, _ = await redirected(sale)
+    waits: list[float] = []
+    for age_s in (0, 100, 10_000):
+        await hooked.age(payment_id, age_s)
+        waits.append(await _asked_again_in(hooked))
+    assert waits[0] < waits[1] < waits[2] <= 900
+    await _page_is_over(hooked, payment_id, ago_s=290)
+    await hooked.age(payment_id, 0)
+    assert await _asked_again_in(hooked) <= 11
+
+
 async def test_declined_there_and_then_paid(hooked: HookedWorld) -> None:
     sale = await hooked.placed()
     payment_id, page = await redirected(sale)
@@ -166,10 +179,16 @@ async def test_paid_in_the_last_second_of_the_page_is_found_without_a_webhook(ho
     assert await sale.has("payment_authorized")
 
 
-async def _page_is_over(world: HookedWorld, payment_id: str) -> None:
+async def _asked_again_in(world: HookedWorld) -> float:
+    await world.run("resolver")
+    (row,) = await world.rows("SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), due_at) AS wait_s FROM payments")
+    return float(row["wait_s"])
+
+
+async def _page_is_over(world: HookedWorld, payment_id: str, ago_s: int = 86_400) -> None:
     async with world.pool.transaction() as conn:
         await execute(
             conn,
-            "UPDATE payments SET redirect_until = redirect_until - INTERVAL 2 DAY WHERE payment_id = %s",
-            (payment_id,),
+            "UPDATE payments SET redirect_until = UTC_TIMESTAMP(6) - INTERVAL %s SECOND WHERE payment_id = %s",
+            (ago_s, payment_id),
         )
