@@ -70,7 +70,8 @@ async def web(service: Service, settings: WebSettings) -> None:
     payments = Payments(pool, Changes(outbox), provider, outbox)
     api = Api(pool, payments, settings.hold_token_keys)
     keys = settings.hold_token_keys
-    topups = Topups(pool, provider, max_minor=settings.topup_max_minor)
+    heard = bool(settings.provider_webhook_secrets)
+    topups = Topups(pool, provider, max_minor=settings.topup_max_minor, heard=heard)
     server = HttpServer(
         [
             *api.routes(),

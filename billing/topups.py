@@ -50,12 +50,13 @@ class AskTopup:
 
 
 class Topups:
-    """``max_minor``: the most that one may bring."""
+    """``max_minor``: the most that one may bring. ``heard``: whether webhooks can come, of which alone credits come."""
 
-    def __init__(self, pool: MariaDBPool, provider: Provider, *, max_minor: int) -> None:
+    def __init__(self, pool: MariaDBPool, provider: Provider, *, max_minor: int, heard: bool = True) -> None:
         self._pool = pool
         self._provider = provider
         self._max_minor = max_minor
+        self._heard = heard
 
     async def begin(self, ask: AskTopup) -> Told:
         """Raises Problem, Unavailable (nothing happened), Indefinite (repeat with the same key)."""
@@ -68,6 +69,10 @@ class Topups:
         return await self._send_there(ask, begun, replayed=False)
 
     def _check(self, ask: AskTopup) -> None:
+        if not self._heard:
+            raise Problem(
+                503, "topups_closed", "no credits are sold here: there is no secret for the provider's webhooks"
+            )
         if ask.currency not in EXPONENTS:
             raise Problem(422, "currency_unknown", "currency is a code of ISO 4217")
         if ask.amount_minor > self._max_minor:

@@ -63,6 +63,7 @@ class WalletApi:
                 status=201,
                 problems=(
                     *_PROOF,
+                    "topups_closed",
                     "currency_unknown",
                     "topup_too_large",
                     "topup_refused",

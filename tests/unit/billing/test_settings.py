@@ -77,3 +77,11 @@ def test_webhook_secrets_are_a_list_and_not_shown() -> None:
 def test_a_provider_that_cannot_work_is_refused(name: str, value: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
         load(WebSettings, "BILLING", WEB | {name: value})
+
+
+@pytest.mark.parametrize("most", ["0", "-1", str(10**15 + 1), "much"])
+def test_the_largest_top_up_is_an_amount(most: str) -> None:
+    assert load(WebSettings, "BILLING", WEB).topup_max_minor == 100_000
+    assert load(WebSettings, "BILLING", WEB | {"BILLING_TOPUP_MAX_MINOR": "5"}).topup_max_minor == 5
+    with pytest.raises(SettingsError, match="TOPUP_MAX_MINOR"):
+        load(WebSettings, "BILLING", WEB | {"BILLING_TOPUP_MAX_MINOR": most})
