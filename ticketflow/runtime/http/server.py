@@ -67,7 +67,6 @@ class HttpServer:
         self._port = port
         self._health = health
         self._body_bytes_max = body_bytes_max
-        self._any_body_bytes_max = max(body_bytes_max, *(route.body_bytes_max or 0 for route in routes), 0)
         self._request_timeout_s = request_timeout_s
         self._openapi = msgspec.json.encode(document(routes, title=title, version=version))
         own = [
@@ -122,7 +121,7 @@ class HttpServer:
 
     def _make_request(self, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
         loop = asyncio.get_running_loop()
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._any_body_bytes_max)
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
 
     async def _answer(self, raw: web.BaseRequest) -> web.StreamResponse:
         """Every answer goes through here; nothing but cancellation is ever raised to aiohttp."""
@@ -179,17 +178,15 @@ class HttpServer:
             raise too_large
         try:
             if raw.content.is_eof():  # it came with the headers, as bodies of this size do
-                content = await raw.read()
+                content = await _read_at_most(raw, bytes_max)
             else:
                 async with asyncio.timeout(BODY_TIMEOUT_S):
-                    content = await raw.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise too_large from None
+                    content = await _read_at_most(raw, bytes_max)
         except TimeoutError:
             raise Problem(408, "body_timed_out", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
         except web.RequestPayloadError as error:
             raise Problem(400, "bad_request", "the body is cut short or badly framed") from error
-        if len(content) > bytes_max:  # chunked, and within what another route may have
+        if content is None:
             raise too_large
         return content
 
@@ -207,6 +204,16 @@ class HttpServer:
 
     async def _document(self, _request: Request) -> Reply:
         return Reply(200, self._openapi)
+
+
+async def _read_at_most(raw: web.BaseRequest, bytes_max: int) -> bytes | None:
+    """The body; None as soon as it is longer. (aiohttp's own reading knows one bound for all routes.)"""
+    content = bytearray()
+    while chunk := await raw.content.readany():
+        content += chunk
+        if len(content) > bytes_max:
+            return None
+    return bytes(content)
 
 
 def _no_route(method: str, routes: Mapping[str, Route], correlation_id: str) -> web.Response:
