@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from reservation import bodies, store_catalogue
+from reservation import bodies, store_catalogue, store_closing
 from reservation.answers import replay_headers, reply_to
 from reservation.store_idempotency import once
 from reservation.wishes import check_id
@@ -39,6 +39,7 @@ class CatalogueApi:
                 (
                     "hall_unknown",
                     "starts_in_the_past",
+                    "currency_unknown",
                     "tier_name_repeated",
                     "tier_ambiguous",
                     "row_unknown",
@@ -47,6 +48,10 @@ class CatalogueApi:
                     "bad_id",
                 ),
             ),
+            self._switch(
+                "close", "Place no more holds; those that are there may still be paid", store_closing.close_event
+            ),
+            self._switch("open", "Place holds again", store_closing.open_event),
             _reading("/api/v1/venues", "Venues, the oldest first", self._venues, bodies.Venues, query=bodies.PageQuery),
             _reading(
                 "/api/v1/venues/{venue_id}",
@@ -105,6 +110,25 @@ class CatalogueApi:
             problems=problems + MAKING,
             admin=True,
             idempotency_key=True,
+            tags=("catalogue",),
+        )
+
+    def _switch(
+        self, verb: str, summary: str, switch: Callable[[PostgresPool, str], Awaitable[bodies.EventWithTiers]]
+    ) -> Route:
+        """POST /api/v1/admin/events/{event_id}/{verb}: repeated at will, so that it takes no Idempotency-Key."""
+
+        async def handler(request: Request) -> Reply:
+            return Reply(200, await switch(self._pool, request.path["event_id"]))
+
+        return Route(
+            method="POST",
+            path=f"/api/v1/admin/events/{{event_id}}/{verb}",
+            handler=reply_to(handler),
+            summary=summary,
+            response=bodies.EventWithTiers,
+            problems=("event_unknown", "store_unavailable", "outcome_unknown"),
+            admin=True,
             tags=("catalogue",),
         )
 

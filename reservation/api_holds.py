@@ -144,4 +144,6 @@ def _seen(hold: Hold) -> bodies.HoldSeen:
         placed_at=row["placed_at"],
         expires_at=row["expires_at"],
         seconds_left=max(0, ceil(left_s)),
+        late=facts.late.value,
+        moved=row["moved"],
     )

@@ -20,7 +20,11 @@ PriceMinor = Annotated[int, Meta(ge=0, le=100_000_000, description="minor units 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Late = Annotated[
     Literal["refund", "same_tier"],
-    Meta(description="what to do when the money comes after the seats are gone; kept, but acted on as refund only"),
+    Meta(
+        description="what to do when the money comes after the hold's time and seats of it are gone: `refund` gives the"
+        " money back; `same_tier` takes equal places of the same tiers for those that are gone, at the hold's price,"
+        " and gives the money back only if there are not enough"
+    ),
 ]
 
 
@@ -75,7 +79,11 @@ class HoldPlaced(Hold, frozen=True, kw_only=True):
 
 
 class HoldSeen(Hold, frozen=True, kw_only=True):
+    """`moved`: it was paid late, and `lines` are the places it was sold instead of its own."""
+
     seconds_left: int
+    late: Late
+    moved: bool
 
 
 # -- catalogue
@@ -147,6 +155,8 @@ class Tier(Answer, frozen=True, kw_only=True):
 
 
 class Event(Answer, frozen=True, kw_only=True):
+    """`closed_at`: since when no hold is placed, by the organiser's wish; null while it is open."""
+
     event_id: str
     hall_id: str
     name: str
@@ -155,6 +165,7 @@ class Event(Answer, frozen=True, kw_only=True):
     hold_ttl_s: int
     grace_s: int
     seats_per_hold_max: int
+    closed_at: datetime | None
 
 
 class EventWithTiers(Event, frozen=True, kw_only=True):

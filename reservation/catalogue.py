@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from reservation.refusals import Refused
+from ticketflow.currencies import EXPONENTS
 
 PLACES_PER_EVENT_MAX = 100_000  # a stadium; places are rows, made in the one request that makes the event
 SEATS_PER_HALL_MAX = 100_000
@@ -49,8 +50,13 @@ def check_hall(rows: Sequence[RowPlan]) -> None:
         raise Refused("too_many_places", places=places, most=SEATS_PER_HALL_MAX)
 
 
-def check_event(starts_at: datetime, tiers: Sequence[TierPlan], hall: Mapping[str, int], now: datetime) -> None:
-    """Raises Refused when the tiers make no event in a hall of ``hall``: row name -> seats."""
+def check_event(
+    starts_at: datetime, currency: str, tiers: Sequence[TierPlan], hall: Mapping[str, int], now: datetime
+) -> None:
+    """Raises Refused when the tiers make no event in a hall of ``hall``: row name -> seats. An event whose currency
+    nobody can write an amount in could be held and never be paid."""
+    if currency not in EXPONENTS:
+        raise Refused("currency_unknown", currency=currency)
     if starts_at <= now:
         raise Refused("starts_in_the_past")
     names: set[str] = set()

@@ -6,8 +6,11 @@ Laws of this file:
 - A hold has three moments. IN_TIME: the buyer may begin to pay, or release. IN_GRACE: the seats are still his, so that
   a sale paid in time can be settled. OVER: anybody may take the seats, whether or not a sweeper has been there.
 - SOLD and RELEASED are final. EXPIRED is not quite: money that was set aside in time and arrives late still gets the
-  seats, if they all are free or still the hold's own.
+  seats, if they all are free or still the hold's own. For those that are gone it gets equal ones, all of them or none,
+  if the buyer agreed to that when he took the hold.
 - One hold is sold to one payment. A second payment is lost, and so given back.
+- What was decided about a payment stays: asked again, sold is sold and lost is lost, whatever is free by then. The
+  money may be on its way back already.
 """
 
 from collections.abc import Sequence
@@ -29,6 +32,13 @@ class State(StrEnum):
     SOLD = "SOLD"
 
 
+class Late(StrEnum):
+    """What the buyer agreed to, should his seats be gone when the money arrives."""
+
+    REFUND = "refund"
+    SAME_TIER = "same_tier"
+
+
 class Moment(StrEnum):
     IN_TIME = "in time"
     IN_GRACE = "in grace"
@@ -41,6 +51,8 @@ class Verdict(StrEnum):
     RELEASE = "free the seats, tell hold.released"
     EXPIRE = "free the seats, tell hold.expired"
     SELL = "mark the seats sold, tell hold.sold"
+    MOVE = "take equal places for those that are gone, then SELL; LOSE_TAKEN when there are not enough"
+    TELL_AGAIN = "tell hold.sold, as it was told; change nothing"
     NOTHING = "it is so already, or not yet: change nothing, tell nothing"
     REFUSE_EXPIRED = "refuse: hold_expired"
     REFUSE_SOLD = "refuse: hold_sold"
@@ -63,7 +75,7 @@ RULES: dict[tuple[State, Moment], Rule] = {
     (State.HELD, Moment.OVER): Rule(V.REFUSE_EXPIRED, V.EXPIRE, V.SELL),
     **{(State.EXPIRED, moment): Rule(V.REFUSE_EXPIRED, V.NOTHING, V.SELL) for moment in Moment},
     **{(State.RELEASED, moment): Rule(V.NOTHING, V.NOTHING, V.LOSE_RELEASED) for moment in Moment},
-    **{(State.SOLD, moment): Rule(V.REFUSE_SOLD, V.NOTHING, V.NOTHING) for moment in Moment},
+    **{(State.SOLD, moment): Rule(V.REFUSE_SOLD, V.NOTHING, V.TELL_AGAIN) for moment in Moment},
 }
 
 LOST_BECAUSE: dict[Verdict, EndReason] = {Verdict.LOSE_RELEASED: "released", Verdict.LOSE_TAKEN: "taken"}
@@ -76,6 +88,8 @@ class Facts(NamedTuple):
     expires_at: datetime
     held_until: datetime
     payment_id: str | None
+    lost_payments: Sequence[str]
+    late: Late
     now: datetime
 
     @property
@@ -108,11 +122,18 @@ def can_be_taken(place: Place, now: datetime) -> bool:
     return place.state == "free" or (place.state == "held" and place.held_until is not None and place.held_until <= now)
 
 
+def is_gone(hold_id: str, place: Place, now: datetime) -> bool:
+    """Whether a hold that is settled now cannot have the place."""
+    return place.hold_id != hold_id and not can_be_taken(place, now)
+
+
 def settle(hold_id: str, facts: Facts, payment_id: str, places: Sequence[Place]) -> Verdict:
     """The verdict on a paid hold. ``places``: one for each line."""
     verdict = facts.rule.settle
     if facts.state is State.SOLD and facts.payment_id != payment_id:
         return Verdict.LOSE_TAKEN
-    if verdict is Verdict.SELL and not all(p.hold_id == hold_id or can_be_taken(p, facts.now) for p in places):
+    if verdict is Verdict.SELL and payment_id in facts.lost_payments:
         return Verdict.LOSE_TAKEN
+    if verdict is Verdict.SELL and any(is_gone(hold_id, place, facts.now) for place in places):
+        return Verdict.MOVE if facts.late is Late.SAME_TIER else Verdict.LOSE_TAKEN
     return verdict

@@ -20,4 +20,4 @@ async def _opened() -> AsyncIterator[Shelf]:
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     async with command_pool("parked", size_max=2) as pool:
-        yield Parking(pool, dialect, stream=STREAM_IN, handlers=handlers(pool, outbox), outboxes=[STREAM_OUT])
+        yield Parking(pool, dialect, stream=STREAM_IN, handlers=handlers(outbox), outboxes=[STREAM_OUT])

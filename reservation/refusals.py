@@ -21,7 +21,7 @@ KINDS: dict[str, Kind] = {
     "seat_repeated": Kind(422, "a seat is named more than once in `seats`"),
     "tier_repeated": Kind(422, "a tier is named more than once in `general`: add the quantities up"),
     "event_unknown": Kind(404, "there is no such event"),
-    "event_closed": Kind(409, "the event has begun: nothing is sold any more"),
+    "event_closed": Kind(409, "no hold is placed for this event: it has begun, or was closed"),
     "seat_unknown": Kind(404, "the event has no such numbered seat; `seats` of this answer lists them"),
     "tier_unknown": Kind(404, "the event has no general-admission tier of the name `tier`"),
     "seat_unavailable": Kind(409, "not all of it is free; `unavailable` lists what is not, and nothing is held"),
@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
         422, "tier `{tier}` must have either `rows` (numbered seats) or `capacity` (general admission)"
     ),
     "too_many_places": Kind(422, "{places} places are too many: at most {most} are allowed"),
+    "currency_unknown": Kind(422, "`{currency}` is no currency of ISO 4217"),
     "starts_in_the_past": Kind(422, "`starts_at` is not in the future"),
 }
 

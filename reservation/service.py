@@ -9,6 +9,8 @@ from reservation.api_holds import HoldsApi
 from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
+from reservation.store_returning import Returning
+from reservation.store_settling import Settling
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
 from ticketflow.delivery import (
     SCHEMA,
@@ -23,7 +25,7 @@ from ticketflow.delivery import (
 )
 from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.delivery.parking_watch import WATCH_EVERY_S
-from ticketflow.events import SaleSettle
+from ticketflow.events import SaleReturn, SaleSettle
 from ticketflow.feed import FeedServer, identity_of, tls_of
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
@@ -56,9 +58,9 @@ def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: Reservation
     return [*holds.routes(), *CatalogueApi(pool).routes()]
 
 
-def handlers(pool: PostgresPool, outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
+def handlers(outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
     """What the stream in does, by kind of event."""
-    return {SaleSettle.kind: HoldStore(pool, outbox).settle}
+    return {SaleSettle.kind: Settling(outbox).settle, SaleReturn.kind: Returning(outbox).give_back}
 
 
 async def serve(service: Service, settings: ReservationSettings) -> None:
@@ -78,7 +80,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     )
     outbox.wakes(relay.wake)
     listener = FeedServer(
-        Inbox(background, dialect, stream=STREAM_IN, handlers=handlers(background, outbox), committed=outbox.notify),
+        Inbox(background, dialect, stream=STREAM_IN, handlers=handlers(outbox), committed=outbox.notify),
         host=settings.feed_host,
         port=settings.feed_port,
         ssl=tls_of(identity, settings.feed_tls_allowed),

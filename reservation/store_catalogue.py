@@ -52,7 +52,7 @@ async def make_event(conn: Connection, wanted: bodies.MakeEvent) -> bodies.Event
     """The event with every place it sells. Raises Refused."""
     hall = await _hall(conn, wanted.hall_id)
     tiers = [TierPlan(tier.name, tier.price_minor, tier.rows, tier.capacity) for tier in wanted.tiers]
-    check_event(wanted.starts_at, tiers, hall, await conn.fetchval("SELECT clock_timestamp()"))
+    check_event(wanted.starts_at, wanted.currency, tiers, hall, await conn.fetchval("SELECT clock_timestamp()"))
     event_id = new_id()
     tier_ids = {tier.name: new_id() for tier in tiers}
     await conn.execute(
@@ -148,9 +148,10 @@ async def read_venue(pool: PostgresPool, venue_id: str) -> bodies.VenueWithHalls
     return bodies.VenueWithHalls(**venue, halls=list(halls.values()))
 
 
-EVENT_COLUMNS = (
-    "event_id::text, hall_id::text, name, starts_at, currency, hold_ttl_s, grace_s, seats_per_hold_max"  # of Event
-)
+# Of Event.
+EVENT_COLUMNS = """
+    event_id::text, hall_id::text, name, starts_at, currency, hold_ttl_s, grace_s, seats_per_hold_max, closed_at
+"""
 
 
 async def list_events(pool: PostgresPool, limit: int, after: str | None) -> bodies.Events:

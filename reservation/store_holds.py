@@ -1,4 +1,4 @@
-"""The SQL of single holds: reading, releasing, settling.
+"""The SQL of single holds: reading, releasing, and what others need to end them. Settling is in store_settling.py.
 
 Laws: who changes a hold locks its row first, then its places in the order of unit_id; the rules (holds.py) decide on
 what the locked rows say; a place is freed or sold only where it is still the hold's own, or free by the clock.
@@ -12,23 +12,11 @@ import msgspec
 from asyncpg import Record
 
 from reservation.bodies import Line
-from reservation.holds import LOST_BECAUSE, Facts, Place, State, Verdict, settle
+from reservation.holds import Facts, Late, State, Verdict
 from reservation.metrics import ENDED
 from reservation.refusals import Refused
-from reservation.times import us_of
-from ticketflow.delivery import Outbox, Poison
-from ticketflow.events import (
-    EndReason,
-    Envelope,
-    HoldLost,
-    HoldReleased,
-    HoldSold,
-    Payload,
-    SaleSettle,
-    envelope_for,
-    is_id,
-    payload_of,
-)
+from ticketflow.delivery import Outbox
+from ticketflow.events import Envelope, HoldReleased, Payload, envelope_for
 from ticketflow.runtime.correlation import current_correlation
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import Connection, PostgresPool
@@ -40,7 +28,7 @@ _lines = msgspec.json.Decoder(list[Line])
 
 COLUMNS = """
     hold_id::text, event_id::text, buyer_id, state, total_minor, currency, payment_id::text,
-    placed_at, expires_at, held_until, clock_timestamp() AS now
+    lost_payments::text[], late, moved, placed_at, expires_at, held_until, ended_at, clock_timestamp() AS now
 """
 
 
@@ -66,7 +54,7 @@ class HoldStore:
             )
         if row is None:
             raise Refused("hold_unknown")
-        return Hold(row, _lines.decode(row["lines"]), _facts(row))
+        return Hold(row, _lines.decode(row["lines"]), facts_of(row))
 
     async def release(self, hold_id: str) -> None:
         """Gives the places back; once more is no error. Raises Refused."""
@@ -75,28 +63,13 @@ class HoldStore:
             ENDED.labels("released").inc()
             log.info("hold_released", hold_id=hold_id)
 
-    async def settle(self, conn: Connection, envelope: Envelope) -> None:
-        """Handler of sale.settle, in the inbox's transaction: the hold is sold, or its loss is told."""
-        command = _command(envelope)
-        row = await _lock(conn, command.hold_id)
-        if row is None:
-            return await self._lose(conn, command, "unknown_hold")
-        facts = _facts(row)
-        places = await _lock_places(conn, command.hold_id)
-        verdict = settle(command.hold_id, facts._replace(now=await _now(conn)), command.payment_id, places)
-        if verdict in LOST_BECAUSE:
-            return await self._lose(conn, command, LOST_BECAUSE[verdict])
-        if verdict is Verdict.SELL:
-            await self._sell(conn, command)
-        return None
-
     async def _release(self, hold_id: str) -> bool:
         """Whether it was released just now."""
         async with self._pool.transaction() as conn:
-            row = await _lock(conn, hold_id)
+            row = await lock_hold(conn, hold_id)
             if row is None:
                 raise Refused("hold_unknown")
-            verdict = _facts(row).rule.release
+            verdict = facts_of(row).rule.release
             if verdict is Verdict.REFUSE_EXPIRED:
                 raise Refused("hold_expired")
             if verdict is Verdict.REFUSE_SOLD:
@@ -105,37 +78,8 @@ class HoldStore:
                 return False
             await free_places(conn, [hold_id])
             await end(conn, [hold_id], State.RELEASED)
-            await self._stage(conn, HoldReleased(hold_id=hold_id), hold_id)
+            await self._outbox.stage(conn, [told(HoldReleased(hold_id=hold_id), hold_id)])
         return True
-
-    async def _sell(self, conn: Connection, command: SaleSettle) -> None:
-        sold_at: datetime = await conn.fetchval(
-            """
-            UPDATE holds SET state = 'SOLD', payment_id = $2, ended_at = clock_timestamp() WHERE hold_id = $1
-            RETURNING ended_at
-            """,
-            command.hold_id,
-            command.payment_id,
-        )
-        await conn.execute("UPDATE hold_units SET sold = true WHERE hold_id = $1", command.hold_id)
-        await conn.execute(
-            """
-            UPDATE units SET state = 'sold', hold_id = $1, held_until = NULL
-             WHERE unit_id IN (SELECT unit_id FROM hold_units WHERE hold_id = $1)
-            """,
-            command.hold_id,
-        )
-        payload = HoldSold(hold_id=command.hold_id, payment_id=command.payment_id, sold_at_us=us_of(sold_at))
-        await self._stage(conn, payload, command.hold_id)
-        log.info("hold_sold", hold_id=command.hold_id, payment_id=command.payment_id)
-
-    async def _lose(self, conn: Connection, command: SaleSettle, reason: EndReason) -> None:
-        payload = HoldLost(hold_id=command.hold_id, payment_id=command.payment_id, reason=reason)
-        await self._stage(conn, payload, command.hold_id)
-        log.warning("hold_lost", hold_id=command.hold_id, payment_id=command.payment_id, reason=reason)
-
-    async def _stage(self, conn: Connection, payload: Payload, hold_id: str) -> None:
-        await self._outbox.stage(conn, [told(payload, hold_id)])
 
 
 def told(payload: Payload, hold_id: str) -> Envelope:
@@ -166,35 +110,30 @@ async def end(conn: Connection, hold_ids: Sequence[str], state: State) -> None:
     )
 
 
-async def _lock(conn: Connection, hold_id: str) -> Record | None:
+async def lock_hold(conn: Connection, hold_id: str) -> Record | None:
+    """Its row, with COLUMNS; None when there is none."""
     return await conn.fetchrow(f"SELECT {COLUMNS} FROM holds WHERE hold_id = $1 FOR NO KEY UPDATE", hold_id)  # noqa: S608
 
 
-async def _lock_places(conn: Connection, hold_id: str) -> list[Place]:
-    rows = await conn.fetch(
-        """
-        SELECT state, hold_id::text, held_until FROM units
-         WHERE unit_id IN (SELECT unit_id FROM hold_units WHERE hold_id = $1) ORDER BY unit_id FOR NO KEY UPDATE
-        """,
-        hold_id,
-    )
-    return [Place(*row) for row in rows]
+async def lines_of(conn: Connection, hold_id: str) -> list[Line]:
+    lines: str = await conn.fetchval("SELECT hold_lines($1)", hold_id)
+    return _lines.decode(lines)
 
 
-async def _now(conn: Connection) -> datetime:
+async def now_of(conn: Connection) -> datetime:
     """The time after the last lock was had: the one to judge by."""
     now: datetime = await conn.fetchval("SELECT clock_timestamp()")
     return now
 
 
-def _facts(row: Record) -> Facts:
-    return Facts(State(row["state"]), row["expires_at"], row["held_until"], row["payment_id"], row["now"])
-
-
-def _command(envelope: Envelope) -> SaleSettle:
-    command = payload_of(envelope)
-    if not isinstance(command, SaleSettle):
-        raise Poison(f"{envelope.kind} is not sale.settle")
-    if not is_id(command.hold_id) or not is_id(command.payment_id):
-        raise Poison("hold_id or payment_id is no id")
-    return command
+def facts_of(row: Record) -> Facts:
+    """``row``: with COLUMNS."""
+    return Facts(
+        state=State(row["state"]),
+        expires_at=row["expires_at"],
+        held_until=row["held_until"],
+        payment_id=row["payment_id"],
+        lost_payments=row["lost_payments"],
+        late=Late(row["late"]),
+        now=row["now"],
+    )

@@ -8,14 +8,18 @@ from typing import Any, Self
 
 import aiohttp
 
+from audit import ledger as audited
+from audit.ledger import LedgerFault
 from billing.api import Api
 from billing.changes import Changes
 from billing.handlers import handlers
+from billing.ledger_causes import VerifiedWebhook
 from billing.payments import Payments
 from billing.provider import Authorization, Provider
 from billing.provider_sandbox import SandboxProvider
 from billing.settings import DatabaseSettings
 from billing.settlements import Settlements
+from billing.store import wallets
 from billing.workers import payment_workers
 from tests.support.buyer import Answer
 from ticketflow.delivery import Inbox, MariaDBDialect, Outbox
@@ -29,6 +33,7 @@ from ticketflow.events import (
     HoldReleased,
     HoldSold,
     Payload,
+    buyer_token,
     decode,
     encode,
     envelope_for,
@@ -129,6 +134,12 @@ class World:
         await self.feed(sale.event(sale.hold))
         return sale
 
+    async def give_credits(self, buyer_id: str, amount_minor: int) -> None:
+        """As if they had been bought."""
+        async with self.pool.transaction() as conn:
+            webhook = VerifiedWebhook(new_id(), "sandbox")
+            assert await wallets.top_up(conn, new_id(), buyer_id, amount_minor, "EUR", webhook)
+
     # -- what can be asked
 
     async def run(self, *names: str) -> int:
@@ -146,6 +157,24 @@ class World:
         )
         payloads = [payload_of(decode(row["body"])) for row in rows]
         return [payload for payload in payloads if payload is not None]
+
+    async def credits(self, buyer_id: str) -> tuple[int, int]:
+        """What a buyer can spend, and what is frozen; EUR."""
+        async with self.pool.acquire() as conn:
+            held = [one for one in await wallets.balances(conn, buyer_id) if one.currency == "EUR"]
+        return (held[0].available_minor, held[0].frozen_minor) if held else (0, 0)
+
+    async def ledger_faults(self) -> list[LedgerFault]:
+        async with self.pool.acquire() as conn:
+            return await audited.faults(conn)
+
+    async def due(self, *payment_ids: str) -> None:
+        """Lets the workers look at these payments at once, whatever they were told to wait for."""
+        async with self.pool.transaction() as conn:
+            for payment_id in payment_ids:
+                await execute(
+                    conn, "UPDATE payments SET due_at = UTC_TIMESTAMP(6) WHERE payment_id = %s", (payment_id,)
+                )
 
     async def fault(self, operation: str, kind: str, count: int = 1, delay_s: float = 0.0) -> None:
         body = {"operation": operation, "kind": kind, "count": count, "delay_s": delay_s}
@@ -210,12 +239,13 @@ class Sale:
             grace_s=60,
         )
         self.headers = {"X-Hold-Token": hold_token.issue([TOKEN_KEY], hold_id)}
+        self.as_buyer = self.headers | {"X-Buyer-Token": buyer_token.issue([TOKEN_KEY], buyer_id)}
 
     def event(self, payload: Payload) -> Envelope:
         return envelope_for(payload, key=self.hold_id, correlation_id="c-1")
 
-    async def sold(self, payment_id: str, *, again: bool = False) -> None:
-        sold = HoldSold(hold_id=self.hold_id, payment_id=payment_id, sold_at_us=1)
+    async def sold(self, payment_id: str, *, again: bool = False, moved_to: list[HoldLine] | None = None) -> None:
+        sold = HoldSold(hold_id=self.hold_id, payment_id=payment_id, sold_at_us=1, moved_to=moved_to)
         await self.world.feed(self.event(sold), again=again)
 
     async def lost(self, payment_id: str, reason: EndReason = "taken", *, again: bool = False) -> None:
@@ -231,8 +261,13 @@ class Sale:
     async def pay(
         self, card: str = "tok_ok", *, key: str | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        body = {"method": "card", "card_token": card}
-        sent = (self.headers if headers is None else headers) | {"Idempotency-Key": key or new_id()}
+        return await self.pay_by({"method": "card", "card_token": card}, key=key, headers=headers)
+
+    async def pay_by(
+        self, body: dict[str, Any], *, key: str | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """``headers``: the buyer's own without."""
+        sent = (self.as_buyer if headers is None else headers) | {"Idempotency-Key": key or new_id()}
         url = f"{self.world.base}/api/v1/orders/{self.hold_id}/payments"
         async with self.world.http.post(url, json=body, headers=sent) as response:
             return Answer(response.status, await response.json(content_type=None), response.headers)
@@ -260,6 +295,8 @@ class Sale:
         assert order["state"] == state, order
         items = [item for p in order["payments"] for item in await self.world.at_bank(p["payment_id"])]
         kept = sum(item["captured_minor"] - item["refunded_minor"] for item in items)
-        assert kept == (self.hold.total_minor if state == "CONFIRMED" else 0), items
+        spent = sum(p["credits_minor"] for p in order["payments"] if p["state"] == "CAPTURED")
+        assert kept + spent == (self.hold.total_minor if state == "CONFIRMED" else 0), items
+        assert await self.world.ledger_faults() == []
         assert [item for item in items if item["state"] == "authorized"] == []
         assert len(order["tickets"]) == (len(self.hold.lines) if state == "CONFIRMED" else 0)

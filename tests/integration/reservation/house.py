@@ -8,15 +8,27 @@ import asyncpg
 
 from reservation.service import STREAM_OUT, routes
 from reservation.settings import ReservationSettings
-from reservation.store_holds import HoldStore
+from reservation.store_returning import Returning
+from reservation.store_settling import Settling
 from reservation.workers import Sweeper
-from tests.support.buyer import Shop
+from tests.support.buyer import Buyer, Event, Purchase, Shop
 from ticketflow.delivery import Outbox, PostgresDialect
-from ticketflow.events import Envelope, Payload, SaleSettle, decode, envelope_for, new_id, payload_of
+from ticketflow.events import (
+    Envelope,
+    HoldSold,
+    Payload,
+    SaleReturn,
+    SaleSettle,
+    decode,
+    envelope_for,
+    new_id,
+    payload_of,
+)
 from ticketflow.feed import Address
 from ticketflow.runtime.health import Health
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.postgres import Connection, PostgresPool
+from ticketflow.runtime.retry import retrying
 from ticketflow.runtime.settings import Secret
 
 ADMIN_KEY = "test-admin-key"
@@ -67,15 +79,34 @@ class Replica:
     def sweeper(self) -> Sweeper:
         return Sweeper(self.pool, self.outbox)
 
-    async def settle(self, hold_id: str, payment_id: str | None = None) -> str:
-        """As the inbox does it, in a transaction of its own; the payment's id."""
+    async def settle(self, hold_id: str, payment_id: str | None = None, *, attempts: int = 200) -> str:
+        """As the inbox does it, in a transaction of its own, and patiently; the payment's id."""
         payment_id = payment_id or new_id()
         command = SaleSettle(hold_id=hold_id, payment_id=payment_id, started_at_us=1)
-        async with self.pool.transaction() as conn:
-            await HoldStore(self.pool, self.outbox).settle(
-                conn, envelope_for(command, key=hold_id, correlation_id="test")
-            )
+
+        async def attempt() -> None:
+            async with self.pool.transaction() as conn:
+                await Settling(self.outbox).settle(conn, envelope_for(command, key=hold_id, correlation_id="test"))
+
+        await retrying(attempt, attempts=attempts)
         return payment_id
+
+    async def give_back(self, hold_id: str, unit_ids: Sequence[str] = (), return_id: str | None = None) -> str:
+        """sale.return, as the inbox does it; the return's id."""
+        return_id = return_id or new_id()
+        command = SaleReturn(hold_id=hold_id, return_id=return_id, unit_ids=list(unit_ids))
+        async with self.pool.transaction() as conn:
+            await Returning(self.outbox).give_back(conn, envelope_for(command, key=hold_id, correlation_id="test"))
+        return return_id
+
+
+async def hold_same_tier(shop: Shop, event: Event, seats: Sequence[str] = (), standing: int = 0) -> Purchase:
+    """A hold whose buyer would rather have other places of the same tier than his money back."""
+    buyer = Buyer(shop)
+    wish = buyer.wish(event, list(seats), standing) | {"late": "same_tier"}
+    answer = await shop.insist("POST", "/api/v1/holds", wish, headers={"Idempotency-Key": new_id()})
+    assert answer.status == 201, answer
+    return Purchase(buyer, answer.body["hold_id"], answer.body["token"])
 
 
 @dataclass
@@ -99,6 +130,12 @@ class Truth:
 
     async def kinds_of(self, hold_id: str) -> list[str]:
         return [payload.kind for payload in await self.events_of(hold_id)]
+
+    async def sold(self, hold_id: str) -> HoldSold:
+        """The last that was told of a hold, which is that it was sold."""
+        told = (await self.events_of(hold_id))[-1]
+        assert isinstance(told, HoldSold), told
+        return told
 
     async def states(self, event_id: str) -> list[tuple[str, int]]:
         """(stored state, how many places), sorted."""
@@ -141,7 +178,7 @@ class Truth:
               LEFT JOIN holds AS h USING (hold_id)
               LEFT JOIN hold_units AS l ON l.hold_id = u.hold_id AND l.unit_id = u.unit_id
              WHERE u.event_id = ANY ($1::uuid[]) AND u.state <> 'free'
-               AND (h.hold_id IS NULL OR l.hold_id IS NULL
+               AND (h.hold_id IS NULL OR l.hold_id IS NULL OR l.return_id IS NOT NULL
                     OR (u.state = 'sold') <> (h.state = 'SOLD') OR (u.state = 'held') <> (h.state = 'HELD')
                     OR l.sold <> (u.state = 'sold')
                     OR u.held_until IS DISTINCT FROM CASE u.state WHEN 'held' THEN h.held_until END)
@@ -149,3 +186,21 @@ class Truth:
             event_ids,
         )
         assert wrong == []
+        unequal = await self.conn.fetch(
+            """
+            SELECT hold_id FROM holds JOIN hold_units USING (hold_id) WHERE event_id = ANY ($1::uuid[])
+             GROUP BY hold_id, total_minor HAVING sum(price_minor) <> total_minor
+            """,
+            event_ids,
+        )
+        assert unequal == [], "the lines of a hold are what it costs"
+        half_sold = await self.conn.fetch(
+            """
+            SELECT h.hold_id, l.unit_id
+              FROM holds AS h JOIN hold_units AS l USING (hold_id) JOIN units AS u USING (unit_id)
+             WHERE u.event_id = ANY ($1::uuid[]) AND h.state = 'SOLD' AND l.return_id IS NULL
+               AND (NOT l.sold OR u.state <> 'sold' OR u.hold_id <> h.hold_id)
+            """,
+            event_ids,
+        )
+        assert half_sold == [], "what was sold and not returned is its buyer's"

@@ -131,6 +131,7 @@ def _tier(**change: Any) -> dict[str, Any]:
         ({"starts_at": "soon"}, 422, "bad_body"),
         ({"currency": "euro"}, 422, "bad_body"),
         ({"currency": "EUR\n"}, 422, "bad_body"),
+        ({"currency": "EUZ"}, 422, "currency_unknown"),
         ({"tiers": []}, 422, "bad_body"),
         ({"tiers": [_tier(price_minor=-1)]}, 422, "bad_body"),
         ({"tiers": [_tier(price_minor=1.5)]}, 422, "bad_body"),

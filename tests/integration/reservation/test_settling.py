@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reservation.store_holds import HoldStore
-from tests.integration.reservation.house import Replica, Truth
+from reservation.store_settling import Settling
+from tests.integration.reservation.house import Replica, Truth, hold_same_tier
 from tests.support.buyer import Buyer, Event, Purchase
 from ticketflow.delivery import Poison
 from ticketflow.events import HoldLost, HoldReleased, HoldSold, SaleSettle, envelope_for, new_id
@@ -137,10 +137,39 @@ async def test_a_hold_that_never_was(replica: Replica, truth: Truth) -> None:
     assert lost.reason == "unknown_hold"
 
 
-async def test_settled_again_by_the_same_payment_is_nothing_new(story: Story) -> None:
+async def test_settled_again_by_the_same_payment_it_tells_the_same_again(story: Story) -> None:
     payment_id = await story.replica.settle(story.hold.hold_id)
     await story.replica.settle(story.hold.hold_id, payment_id)
-    assert await story.truth.kinds_of(story.hold.hold_id) == ["hold.placed", "hold.sold"]
+    _placed, first, second = await story.truth.events_of(story.hold.hold_id)
+    assert first == second
+    assert isinstance(second, HoldSold)
+    assert (second.payment_id, second.moved_to) == (payment_id, None)
+    await story.truth.check([story.event.event_id])
+
+
+@pytest.mark.parametrize("late", ["refund", "same_tier"])
+async def test_a_payment_that_was_lost_stays_lost_when_the_seats_come_free(
+    replica: Replica, truth: Truth, late: str
+) -> None:
+    """Its money is on its way back: it must not buy anything any more. Another payment may."""
+    event = await replica.shop.event(seats=1)
+    hold = await (
+        hold_same_tier(replica.shop, event, event.seats)
+        if late == "same_tier"
+        else Buyer(replica.shop).hold(event, event.seats)
+    )
+    await truth.let_pass(hold.hold_id, OVER_S)
+    other = await Buyer(replica.shop).hold(event, event.seats)
+    payment_id = await replica.settle(hold.hold_id)
+    await other.release()
+    for _ in range(2):
+        await replica.settle(hold.hold_id, payment_id)
+    _placed, *lost = await truth.events_of(hold.hold_id)
+    assert lost == [HoldLost(hold_id=hold.hold_id, payment_id=payment_id, reason="taken")] * 3
+    assert await truth.states(event.event_id) == [("free", 1)]
+    second = await replica.settle(hold.hold_id)
+    assert (await truth.sold(hold.hold_id)).payment_id == second
+    await truth.check([event.event_id])
 
 
 async def test_a_sold_hold_cannot_be_released_or_swept(story: Story) -> None:
@@ -190,6 +219,4 @@ async def test_of_settling_late_and_taking_over_at_once_one_wins(replicas: list[
 async def test_a_command_that_can_never_be_applied_is_poison(replica: Replica, command: Any) -> None:
     with pytest.raises(Poison):
         async with replica.pool.transaction() as conn:
-            await HoldStore(replica.pool, replica.outbox).settle(
-                conn, envelope_for(command, key="17", correlation_id="test")
-            )
+            await Settling(replica.outbox).settle(conn, envelope_for(command, key="17", correlation_id="test"))

@@ -1,19 +1,28 @@
 """The rules of holds, as the table that stands in holds.py."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reservation.holds import RULES, Facts, Moment, Place, State, Verdict, can_be_taken, settle
+from reservation.holds import RULES, Facts, Late, Moment, Place, State, Verdict, can_be_taken, is_gone, settle
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 OURS, OTHERS, PAYMENT = "hold-ours", "hold-others", "payment-1"
 
 
-def facts(state: State, *, left_s: int, grace_s: int = 60, payment_id: str | None = None) -> Facts:
+def facts(
+    state: State,
+    *,
+    left_s: int,
+    grace_s: int = 60,
+    payment_id: str | None = None,
+    lost_payments: Sequence[str] = (),
+    late: Late = Late.REFUND,
+) -> Facts:
     expires_at = NOW + left_s * SECOND
-    return Facts(state, expires_at, expires_at + grace_s * SECOND, payment_id, NOW)
+    return Facts(state, expires_at, expires_at + grace_s * SECOND, payment_id, lost_payments, late, NOW)
 
 
 def test_the_table_is_whole() -> None:
@@ -75,6 +84,7 @@ SOLD = Place("sold", OTHERS, None)
 )
 def test_a_place_is_free_by_the_clock(place: Place, answer: bool) -> None:
     assert can_be_taken(place, NOW) is answer
+    assert is_gone(OURS, place, NOW) is not answer
 
 
 @pytest.mark.parametrize("state", [State.HELD, State.EXPIRED])
@@ -92,14 +102,44 @@ def test_money_gets_the_seats_while_they_are_to_be_had(state: State, places: lis
     assert settle(OURS, facts(state, left_s=-100), PAYMENT, places) is verdict
 
 
+def test_a_place_of_its_own_is_never_gone() -> None:
+    assert not is_gone(OURS, Place("held", OURS, NOW + SECOND), NOW)
+
+
+@pytest.mark.parametrize("state", [State.HELD, State.EXPIRED])
+@pytest.mark.parametrize(
+    ("places", "verdict"),
+    [
+        ([OWN, FREE], Verdict.SELL),
+        ([OWN, TAKEN], Verdict.MOVE),
+        ([SOLD, TAKEN], Verdict.MOVE),
+    ],
+)
+def test_who_agreed_to_other_seats_is_moved_when_his_own_are_gone(
+    state: State, places: list[Place], verdict: Verdict
+) -> None:
+    assert settle(OURS, facts(state, left_s=-100, late=Late.SAME_TIER), PAYMENT, places) is verdict
+
+
+@pytest.mark.parametrize("late", Late)
+@pytest.mark.parametrize("state", [State.HELD, State.EXPIRED])
+@pytest.mark.parametrize("places", [[OWN, OWN], [FREE], [TAKEN]])
+def test_a_payment_that_was_lost_stays_lost_and_others_may_come(state: State, late: Late, places: list[Place]) -> None:
+    lost = facts(state, left_s=-100, lost_payments=["payment-0", PAYMENT], late=late)
+    assert settle(OURS, lost, PAYMENT, places) is Verdict.LOSE_TAKEN
+    other = settle(OURS, lost, "payment-2", places)
+    assert other is settle(OURS, facts(state, left_s=-100, late=late), "payment-2", places)
+
+
+@pytest.mark.parametrize("late", Late)
 @pytest.mark.parametrize(
     ("state", "payment_id", "verdict"),
     [
         (State.RELEASED, None, Verdict.LOSE_RELEASED),
-        (State.SOLD, PAYMENT, Verdict.NOTHING),
+        (State.SOLD, PAYMENT, Verdict.TELL_AGAIN),
         (State.SOLD, "payment-2", Verdict.LOSE_TAKEN),
     ],
 )
-def test_what_is_final_stays(state: State, payment_id: str | None, verdict: Verdict) -> None:
-    own = Place("sold", OURS, None) if state is State.SOLD else FREE
-    assert settle(OURS, facts(state, left_s=-100, payment_id=payment_id), PAYMENT, [own]) is verdict
+@pytest.mark.parametrize("place", [FREE, TAKEN, SOLD, Place("sold", OURS, None)])
+def test_what_is_final_stays(state: State, payment_id: str | None, verdict: Verdict, late: Late, place: Place) -> None:
+    assert settle(OURS, facts(state, left_s=-100, payment_id=payment_id, late=late), PAYMENT, [place]) is verdict

@@ -54,7 +54,7 @@ def test_every_place_of_an_event() -> None:
 
 
 def test_a_row_may_stay_unsold() -> None:
-    check_event(LATER, [SEATED], HALL, NOW)
+    check_event(LATER, "EUR", [SEATED], HALL, NOW)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,21 @@ def test_a_row_may_stay_unsold() -> None:
 )
 def test_an_event_that_cannot_be(starts_at: datetime, tiers: list[TierPlan], code: str) -> None:
     with pytest.raises(Refused) as refused:
-        check_event(starts_at, tiers, HALL, NOW)
+        check_event(starts_at, "EUR", tiers, HALL, NOW)
     assert refused.value.code == code
     assert "{" not in refused.value.detail
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
+def test_an_event_is_paid_in_a_currency_of_iso_4217(currency: str) -> None:
+    check_event(LATER, currency, [SEATED], HALL, NOW)
+
+
+@pytest.mark.parametrize("currency", ["XXX", "EUZ"])
+def test_an_event_is_paid_in_no_other(currency: str) -> None:
+    with pytest.raises(Refused, match="currency_unknown") as refused:
+        check_event(LATER, currency, [SEATED], HALL, NOW)
+    assert currency in refused.value.detail
 
 
 def test_a_hall_with_a_row_twice() -> None:
@@ -84,7 +96,7 @@ def test_a_hall_with_a_row_twice() -> None:
 
 def test_every_refusal_of_the_database_is_known_here() -> None:
     """place_hold answers with codes; each needs its status and its words."""
-    schema = (Path(reservation.__file__).parent / "schema" / "0003_place_holds.sql").read_text()
-    codes = set(re.findall(r"json_build_object\('code', '(\w+)'", schema))
+    schemas = (Path(reservation.__file__).parent / "schema").glob("*.sql")
+    codes = {code for file in schemas for code in re.findall(r"json_build_object\('code', '(\w+)'", file.read_text())}
     assert len(codes) > 5
     assert codes - {"contended"} <= set(KINDS)
