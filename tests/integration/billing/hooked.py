@@ -239,10 +239,17 @@ class Wallet:
 
 
 async def pay(
-    sale: Sale, method: str, *, key: str | None = None, headers: dict[str, str] | None = None, **body: Any
+    sale: Sale,
+    method: str,
+    *,
+    key: str | None = None,
+    headers: dict[str, str] | None = None,
+    base: str | None = None,
+    **body: Any,
 ) -> Answer:
+    """``base``: of another web process than the test's own."""
     sent = sale.headers | (headers or {}) | {"Idempotency-Key": key or new_id()}
-    url = f"{sale.world.base}/api/v1/orders/{sale.hold_id}/payments"
+    url = f"{base or sale.world.base}/api/v1/orders/{sale.hold_id}/payments"
     async with sale.world.http.post(url, json={"method": method, **body}, headers=sent) as response:
         return Answer(response.status, await response.json(content_type=None), response.headers)
 
