@@ -12,6 +12,7 @@ from billing.cancellations import Cancellations, CancellationWatch, Cancellation
 from billing.changes import Changes
 from billing.exports import Exports
 from billing.handlers import handlers
+from billing.inbox_workers import InboxWatch, WebhookPurge, inbox_workers
 from billing.pacing import Pace
 from billing.paying_back import RefundWatch, RefundWorker
 from billing.payments import Payments
@@ -22,6 +23,10 @@ from billing.refund_desk import RefundDesk
 from billing.refunds import Refunds
 from billing.settings import DatabaseSettings, ListenerSettings, ProviderSettings, WebSettings
 from billing.settlements import Settlements
+from billing.topups import Topups
+from billing.wallet_admin_api import WalletAdminApi
+from billing.wallet_api import WalletApi
+from billing.webhook_api import WebhookApi
 from billing.workers import KeyPurge, Watch, payment_workers
 from ticketflow.delivery import (
     SCHEMA,
@@ -52,6 +57,7 @@ IN_STREAM, OUT_STREAM = "reservation", "billing"
 IDLE_S = {"capture": 0.25, "void": 0.25, "resolver": 0.5, "nudge": 5.0, "recheck-failed": 5.0, "recheck-voided": 5.0}
 REFUNDS_IDLE_S = 0.5
 REFUND_WATCH_IDLE_S = 10.0  # it reads all that are under way: 0.16 s for 100,000 of a cancelled event
+IDLE_S |= {"webhooks": 0.25, "topups": 1.0}
 PURGE_IDLE_S = 60.0
 WATCH_IDLE_S = 2.0
 TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
@@ -76,8 +82,19 @@ async def web(service: Service, settings: WebSettings) -> None:
     refunds = Refunds(pool, changes, outbox)
     refund_api = RefundApi(pool, refunds, RefundDesk(pool, refunds, provider))
     cancellation_api = CancellationApi(Cancellations(pool))
+    keys = settings.hold_token_keys
+    heard = bool(settings.provider_webhook_secrets)
+    topups = Topups(pool, provider, max_minor=settings.topup_max_minor, heard=heard)
     server = HttpServer(
-        [*api.routes(), *refund_api.routes(), *cancellation_api.routes(), *Exports(pool).routes()],
+        [
+            *api.routes(),
+            *refund_api.routes(),
+            *cancellation_api.routes(),
+            *Exports(pool).routes(),
+            *WebhookApi(pool, provider).routes(),
+            *WalletApi(pool, topups, keys).routes(),
+            *WalletAdminApi(pool, keys).routes(),
+        ],
         title="TicketFlow billing",
         version=VERSION,
         host=settings.http_host,
@@ -111,7 +128,8 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
         service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
 
     wakes: list[asyncio.Event] = []
-    for name, worker in payment_workers(pool, Settlements(pool, changes, provider), outbox).items():
+    settlements = Settlements(pool, changes, provider)
+    for name, worker in payment_workers(pool, settlements, outbox).items():
         wake = asyncio.Event()
         wakes.append(wake)
         _repeat(service, name, worker, IDLE_S[name], wake)
@@ -121,6 +139,10 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     _repeat(service, "refund-watch", RefundWatch(pool), REFUND_WATCH_IDLE_S)
     _repeat(service, "cancellations", CancellationWorker(pool, refunds, outbox), REFUNDS_IDLE_S)
     _repeat(service, "cancellation-watch", CancellationWatch(pool), WATCH_IDLE_S)
+    for name, inbox_worker in inbox_workers(pool, provider, settlements, outbox).items():
+        _repeat(service, name, inbox_worker, IDLE_S[name])
+    _repeat(service, "webhook-purge", WebhookPurge(pool), PURGE_IDLE_S)
+    _repeat(service, "inbox-watch", InboxWatch(pool), WATCH_IDLE_S)
     _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S)
     _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S)
     _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from billing.ledger import MINOR_MAX
 from ticketflow.currencies import EXPONENTS
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
@@ -42,15 +43,19 @@ class ProviderSettings(DatabaseSettings, frozen=True, kw_only=True):
 
 
 class WebSettings(ProviderSettings, frozen=True, kw_only=True):
-    """The API. ``hold_token_keys`` are shared with reservation."""
+    """The API. ``hold_token_keys`` are shared with reservation. ``topup_max_minor``: the most that a buyer may buy of
+    credits at once."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     admin_key: Secret
     hold_token_keys: tuple[Secret, ...]
+    topup_max_minor: int = 100_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 < self.topup_max_minor <= MINOR_MAX:
+            raise ValueError(f"BILLING_TOPUP_MAX_MINOR is between 1 and {MINOR_MAX}")
         if not self.hold_token_keys:
             raise ValueError("BILLING_HOLD_TOKEN_KEYS names no key")
 

@@ -33,7 +33,7 @@ async def listener(
     billing_database: DatabaseSettings, provider_ready: ProviderProcess, tmp_path: Path
 ) -> AsyncIterator[BillingProcess]:
     process = BillingProcess(
-        "listener", billing_database, provider_ready, tmp_path, BILLING_REFUNDS_PER_S=str(SLOW_PER_S)
+        "listener", billing_database, provider_ready, tmp_path, {"BILLING_REFUNDS_PER_S": str(SLOW_PER_S)}
     )
     yield process
     process.kill()
