@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -18,8 +19,14 @@ class BillingProcess:
     """Has no bridge to send to: what it stages stays in the outbox."""
 
     def __init__(
-        self, command: str, settings: DatabaseSettings, provider: ProviderProcess, folder: Path, **environment: str
+        self,
+        command: str,
+        settings: DatabaseSettings,
+        provider: ProviderProcess,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """``environment``: settings besides those that every one has."""
         self.command = command
         self.http = free_port()
         self.base = f"http://127.0.0.1:{self.http}"
@@ -38,7 +45,7 @@ class BillingProcess:
             "BILLING_PROVIDER_KEY": PROVIDER_KEY,
             "BILLING_ADMIN_KEY": "admin-key",
             "BILLING_HOLD_TOKEN_KEYS": TOKEN_KEY,
-            **environment,
+            **(environment or {}),
         }
 
     @property
