@@ -32,9 +32,8 @@ async def office(world: World) -> AsyncIterator[Office]:
 async def listener(
     billing_database: DatabaseSettings, provider_ready: ProviderProcess, tmp_path: Path
 ) -> AsyncIterator[BillingProcess]:
-    process = BillingProcess(
-        "listener", billing_database, provider_ready, tmp_path, {"BILLING_REFUNDS_PER_S": str(SLOW_PER_S)}
-    )
+    environment = {"BILLING_REFUNDS_PER_S": str(SLOW_PER_S)}
+    process = BillingProcess("listener", billing_database, provider_ready, tmp_path, environment)
     yield process
     process.kill()
 
