@@ -19,6 +19,7 @@ from tests.support.waiting import wait_until
 from ticketflow.events import EndReason, HoldLine, new_id
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.mariadb import execute
+from ticketflow.runtime.retry import retrying
 
 WALLET = 9000  # less than the sales cost together: credits run out
 WORKERS = ("resolver", "nudge", "capture", "void", "recheck-failed", "recheck-voided", "webhooks")
@@ -168,10 +169,9 @@ class Walk:
 
     async def time_passes(self) -> None:
         """Half a minute, for everybody."""
-        async with self.world.pool.transaction() as conn:
-            await execute(conn, "UPDATE payments SET started_at = started_at - INTERVAL 30 SECOND")
-            for table in ("payments", "refunds", "webhooks"):
-                await execute(conn, f"UPDATE {table} SET due_at = UTC_TIMESTAMP(6) WHERE due_at IS NOT NULL")
+        await self._change("payments SET started_at = started_at - INTERVAL 30 SECOND")
+        for table in ("payments", "refunds", "webhooks"):
+            await self._change(f"{table} SET due_at = UTC_TIMESTAMP(6) WHERE due_at IS NOT NULL")
 
     # -- to the end
 
@@ -187,15 +187,22 @@ class Walk:
                     place.state = "EXPIRED"
                     await place.sale.expired()
             await self.time_passes()
-            async with self.world.pool.transaction() as conn:
-                over = "UPDATE payments SET redirect_until = redirect_until - INTERVAL 2 DAY WHERE redirect_url IS NOT NULL"
-                await execute(conn, over)
+            await self._change("payments SET redirect_until = redirect_until - INTERVAL 2 DAY")
             for worker in WORKERS:
                 await self.world.run(worker)
             await self.office.worker.run_once()
             if not await self._unfinished():
                 return
         raise AssertionError(f"no rest after {ROUNDS_MAX} rounds: {await self._unfinished()}")
+
+    async def _change(self, what: str) -> None:
+        """Of many rows at once, while billing changes some of them too."""
+
+        async def attempt() -> None:
+            async with self.world.pool.transaction() as conn:
+                await execute(conn, f"UPDATE {what}")
+
+        await retrying(attempt, attempts=20)
 
     async def _authorised(self, place: Place) -> list[str]:
         rows = await self.world.rows(
