@@ -8,9 +8,10 @@ import msgspec
 from billing.buyers import BUYER_PROOF, check_buyer
 from billing.changes import PaymentReply, Said
 from billing.payments import Ask, Payments, Told
+from billing.refund_shapes import RefundView, buyers_view_of
 from billing.shapes import HistoryView, LineView, OrderView, PayBody, PaymentView, TicketView
 from billing.states import OrderState
-from billing.store import views
+from billing.store import refunds, views
 from billing.store.times import to_utc
 from billing.words import text_of
 from ticketflow.events import hold_token
@@ -80,6 +81,7 @@ class Api:
                 lines=await views.lines(conn, order_id),
                 payments=await views.payments(conn, order_id),
                 tickets=await views.tickets(conn, order_id),
+                given_back=await refunds.of_order(conn, order_id),
                 history=await views.history(conn, order_id),
             )
         return Reply(200, view)
@@ -154,6 +156,7 @@ def _view(
     lines: Sequence[views.Row],
     payments: Sequence[views.Row],
     tickets: Sequence[views.Row],
+    given_back: Sequence[refunds.Refund],
     history: Sequence[views.Row],
 ) -> OrderView:
     known: dict[str, Any] = order | {
@@ -166,11 +169,22 @@ def _view(
         **known,
         lines=[LineView(**line) for line in lines],
         payments=[_payment_view(payment) for payment in payments],
-        tickets=[TicketView(**ticket) for ticket in tickets],
+        tickets=[_ticket_view(ticket) for ticket in tickets],
+        refunds=[_refund_view(refund, tickets) for refund in given_back],
+        refunded_minor=sum(refund.amount_minor for refund in given_back if refund.state == refunds.REFUNDED),
         history=[
             HistoryView(**(h | {"at": to_utc(h["at"]), "text": text_of(h["code"], h["reason"])})) for h in history
         ],
     )
+
+
+def _ticket_view(row: views.Row) -> TicketView:
+    at = row["voided_at"]
+    return TicketView(**(row | {"voided": at is not None, "voided_at": None if at is None else to_utc(at)}))
+
+
+def _refund_view(refund: refunds.Refund, tickets: Sequence[views.Row]) -> RefundView:
+    return buyers_view_of(refund, [row["ticket_id"] for row in tickets if row["refund_id"] == refund.refund_id])
 
 
 def _payment_view(row: views.Row) -> PaymentView:

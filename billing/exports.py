@@ -1,4 +1,4 @@
-"""Orders, payments and ledger as CSV, for whoever has the admin key: read and sent page by page."""
+"""Orders, payments, refunds and ledger as CSV, for whoever has the admin key: read and sent page by page."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
@@ -25,6 +25,7 @@ class Exports:
         return [
             self._route("{event_id}/orders.csv", self._orders, "The orders of an event"),
             self._route("{event_id}/payments.csv", self._payments, "The payments for an event"),
+            self._route("{event_id}/refunds.csv", self._refunds, "The refunds of an event"),
             self._route("{event_id}/ledger.csv", self._ledger, "What the ledger says of an event, line by line"),
             self._route("ledger.csv", self._whole_ledger, "The whole ledger, line by line"),
         ]
@@ -52,6 +53,12 @@ class Exports:
         event_id = request.path["event_id"]
         return self._reply(
             f"payments-{event_id}", exports.PAYMENTS, lambda conn, after: exports.payments(conn, event_id, after)
+        )
+
+    async def _refunds(self, request: Request) -> Reply:
+        event_id = request.path["event_id"]
+        return self._reply(
+            f"refunds-{event_id}", exports.REFUNDS, lambda conn, after: exports.refunds(conn, event_id, after)
         )
 
     async def _ledger(self, request: Request) -> Reply:

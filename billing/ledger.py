@@ -58,7 +58,7 @@ class Line:
 @dataclass(frozen=True)
 class Entry:
     """``order_id`` and ``event_id``: what it was for, if for one. ``evidence``: the verified webhook a top-up rests
-    on. ``note``: why, of a correction. Make it with ``entry``. Raises BadEntry, CurrencyUnknown."""
+    on. ``note``: why, of a correction or of a dispute. Make it with ``entry``. Raises BadEntry, CurrencyUnknown."""
 
     cause: Cause
     cause_id: str

@@ -63,6 +63,20 @@ def unfreeze(purchase: Purchase, payment_id: str, credits_minor: int) -> Entry:
     )
 
 
+def freeze_part(freeze_id: str, buyer_id: str, amount_minor: int, currency: str, reason: str) -> Entry:
+    """A part of a buyer's credits is in dispute: it stays the buyer's, and cannot be spent."""
+    _check(amount_minor)
+    amounts = [(wallet(buyer_id), amount_minor), (frozen(buyer_id), -amount_minor)]
+    return entry(Cause.FREEZE, freeze_id, currency, amounts, note=reason)
+
+
+def unfreeze_part(freeze_id: str, buyer_id: str, amount_minor: int, currency: str) -> Entry:
+    """The dispute is over: all that was frozen for it can be spent again."""
+    _check(amount_minor)
+    amounts = [(frozen(buyer_id), amount_minor), (wallet(buyer_id), -amount_minor)]
+    return entry(Cause.UNFREEZE, freeze_id, currency, amounts)
+
+
 def capture(purchase: Purchase, payment_id: str, provider: str, *, card_minor: int, credits_minor: int) -> Entry:
     """The order is paid: by card, by credits that were frozen for this payment, or by both. ``provider`` is not looked
     at when no card pays."""

@@ -135,7 +135,7 @@ def start_payment(
     live = order.live_payment
     if live is not None and not live.gives_way:
         return Refusal.PAYMENT_IN_PROGRESS
-    if not in_time:
+    if not in_time or order.closing is not None:
         return Refusal.HOLD_EXPIRED
     facts: tuple[Fact, ...] = ()
     if live is not None:

@@ -60,6 +60,7 @@ class Authorization:
     refunded_minor: int = 0
     reason: str | None = None  # of a decline
     reference: str | None = None  # our payment's id
+    currency: str | None = None  # ISO 4217, where the provider has said so
 
     @property
     def kept_minor(self) -> int:

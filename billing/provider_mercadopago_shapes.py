@@ -74,6 +74,7 @@ def authorization(payment: Payment) -> Authorization:
         refunded_minor=refunded if taken else 0,
         reason=payment.status_detail if state == "declined" else None,
         reference=payment.external_reference,
+        currency=payment.currency_id,
     )
 
 

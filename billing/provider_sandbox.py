@@ -31,6 +31,7 @@ class _Authorization(msgspec.Struct):
     refunded_minor: int
     reason: str | None = None
     reference: str | None = None
+    currency: str | None = None
 
 
 class _List(msgspec.Struct):
@@ -161,4 +162,5 @@ def _authorization(found: _Authorization) -> Authorization:
         refunded_minor=found.refunded_minor,
         reason=found.reason,
         reference=found.reference,
+        currency=found.currency,
     )

@@ -130,6 +130,7 @@ def authorization(intent: Intent) -> Authorization | None:
         refunded_minor=minor_amount(refunded, currency),
         reason=error.reason if state == "declined" and error is not None else None,
         reference=(intent.metadata or {}).get("reference"),
+        currency=currency,
     )
 
 

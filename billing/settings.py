@@ -5,10 +5,13 @@ from typing import Literal
 
 import msgspec
 
+from billing.ledger import MINOR_MAX
 from ticketflow.currencies import EXPONENTS
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name
 from ticketflow.runtime.tls_settings import ROLE, check_tls
+
+REFUNDS_PER_S_MAX = 1000
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,27 +43,33 @@ class ProviderSettings(DatabaseSettings, frozen=True, kw_only=True):
 
 
 class WebSettings(ProviderSettings, frozen=True, kw_only=True):
-    """The API. ``hold_token_keys`` are shared with reservation."""
+    """The API. ``hold_token_keys`` are shared with reservation. ``topup_max_minor``: the most that a buyer may buy of
+    credits at once."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     admin_key: Secret
     hold_token_keys: tuple[Secret, ...]
+    topup_max_minor: int = 100_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 < self.topup_max_minor <= MINOR_MAX:
+            raise ValueError(f"BILLING_TOPUP_MAX_MINOR is between 1 and {MINOR_MAX}")
         if not self.hold_token_keys:
             raise ValueError("BILLING_HOLD_TOKEN_KEYS names no key")
 
 
 class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
-    """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none."""
+    """The feed's listener, the relay to the bridge, and the workers. All three TLS files are given, or none.
+    ``refunds_per_s``: how often a listener asks the provider about refunds, at most."""
 
     http_host: str = "127.0.0.1"
     http_port: int
     feed_host: str = "127.0.0.1"
     feed_port: int
     bridge_feed: tuple[Address, ...]
+    refunds_per_s: int = 10
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
@@ -69,6 +78,8 @@ class ListenerSettings(ProviderSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 1 <= self.refunds_per_s <= REFUNDS_PER_S_MAX:
+            raise ValueError(f"BILLING_REFUNDS_PER_S is 1 to {REFUNDS_PER_S_MAX}")
         check_tls(
             "BILLING",
             (self.feed_tls_cert, self.feed_tls_key, self.feed_tls_ca),

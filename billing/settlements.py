@@ -11,9 +11,10 @@ Laws:
 
 from billing import orders
 from billing.changes import Changes, Decide, repeated
+from billing.giving_back import give_back
 from billing.provider import Authorization, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.store import work
-from billing.store.work import Work
+from billing.store.work import REDIRECT_MARGIN_S, Work
 from ticketflow.runtime.correlation import bind_correlation
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
@@ -24,8 +25,7 @@ UNKNOWN_AFTER_S = 60.0  # seats were given or lost for money that the provider d
 RECHECKS_S = (60.0, 900.0)  # after these, what the provider still does not know never reached it
 BACKOFF_S = (0.25, 30.0)
 NUDGE_S = (60.0, 3600.0)
-REDIRECT_POLL_S = (2.0, 60.0)  # webhooks are faster, where they are set up
-REDIRECT_MARGIN_S = 300.0  # what was paid in the page's last second is known by then
+REDIRECT_POLL_S = (2.0, 900.0)  # webhooks are faster; a page that nobody pays on is asked about some 130 times in a day
 TICKETS_TRIES_MAX = 8  # with their back-off, some 30 s
 
 log = get_logger("settlements")
@@ -39,17 +39,19 @@ class Settlements:
         self._changes = changes
         self._provider = provider
 
-    async def resolve(self, due: Work) -> None:
-        """STARTED: whoever began it does not know, or is gone. The provider knows."""
+    async def resolve(self, due: Work, told: Authorization | None = None) -> None:
+        """STARTED: whoever began it does not know, or is gone. The provider knows. ``told``: money that it has just
+        said stands under this reference; what it finds by a search may be older."""
         payment_id = due.payment_id
         try:
-            found = await self._asked(due).fetch(payment_id)
+            found = told or await self._asked(due).fetch(payment_id)
         except ProviderUnavailable as error:
             return await self._later(due, error)
         if due.redirect_left_s is not None and (found is None or not found.holds_money):
             # The buyer may try again on the provider's page: a decline there is not the last word.
             if due.redirect_left_s > -REDIRECT_MARGIN_S:
-                return await self._postpone(due, redirect_poll_s(due.age_s))
+                ends_s = due.redirect_left_s + REDIRECT_MARGIN_S + 1
+                return await self._postpone(due, min(redirect_poll_s(due.age_s), ends_s))
             return await self._apply(due, lambda o: orders.not_charged(o, payment_id, "abandoned"), recheck=True)
         if found is None and due.age_s < ABANDONED_AFTER_S:
             return await self._postpone(due, min(1.0, ABANDONED_AFTER_S - due.age_s))
@@ -103,7 +105,7 @@ class Settlements:
             if known is None and due.age_s < ABANDONED_AFTER_S:
                 return await self._postpone(due, 1.0)
             if known is not None:
-                await self._give_back(due, known)
+                await give_back(self._provider, known)
         except (ProviderUnavailable, ProviderIndefinite) as error:
             return await self._later(due, error)
         return await self._apply(due, lambda o: orders.voided(o, payment_id), known, recheck=known is None)
@@ -114,7 +116,7 @@ class Settlements:
             found = await self._asked(due).fetch_all(due.payment_id) if due.card_minor else []
             for one in found:
                 if one.holds_money:
-                    await self._give_back(due, one)
+                    await give_back(self._provider, one)
                     log.warning("stray_authorization", payment_id=due.payment_id, state=one.state)
         except (ProviderUnavailable, ProviderIndefinite) as error:
             return await self._later(due, error)
@@ -133,7 +135,7 @@ class Settlements:
         counts = due.authorization_id or (found[0].authorization_id if found else None)
         extras = [one for one in found if one.authorization_id != counts and one.holds_money]
         for one in extras:
-            await self._give_back(due, one)
+            await give_back(self._provider, one)
             log.warning("paid_twice", payment_id=due.payment_id, authorization_id=one.authorization_id)
         return len(extras)
 
@@ -172,25 +174,6 @@ class Settlements:
                 raise
             log.exception("tickets_failed", payment_id=due.payment_id, order_id=due.order_id)
             await self._apply(due, lambda o: orders.capture_refused(o, due.payment_id, "tickets_failed"), taken)
-
-    async def _give_back(self, due: Work, known: Authorization) -> None:
-        """Afterwards nothing of it is set aside or kept."""
-        state, kept_minor = known.state, known.kept_minor
-        if state == "authorized":
-            try:
-                await self._provider.void(known.authorization_id, key=f"{known.authorization_id}:void")
-            except Refused as error:
-                found = await self._provider.read(known.authorization_id)
-                if found is None or found.state == "authorized":
-                    raise ProviderUnavailable(f"void refused: {error}") from error
-                kept_minor = found.kept_minor
-        if kept_minor > 0:
-            try:
-                await self._provider.refund(
-                    known.authorization_id, kept_minor, key=f"{known.authorization_id}:refund:{kept_minor}"
-                )
-            except Refused as error:
-                raise ProviderUnavailable(f"refund refused: {error}") from error
 
     async def _apply(
         self, due: Work, decide: Decide, found: Authorization | None = None, *, recheck: bool = False

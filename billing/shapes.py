@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from billing.ledger import MINOR_MAX
+from billing.refund_shapes import RefundView
 
 
 class PayBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,10 +45,15 @@ class PaymentView(msgspec.Struct, kw_only=True):
 
 
 class TicketView(msgspec.Struct, kw_only=True):
+    """``voided_at``: since when it admits nobody. ``refund_id``: the refund that voided it."""
+
     ticket_id: str
     unit_id: str
     tier: str
     label: str
+    voided: bool
+    voided_at: datetime | None
+    refund_id: str | None
 
 
 class HistoryView(msgspec.Struct, kw_only=True):
@@ -61,7 +67,7 @@ class HistoryView(msgspec.Struct, kw_only=True):
 
 
 class OrderView(msgspec.Struct, kw_only=True):
-    """``reason``: why it failed."""
+    """``reason``: why it failed. ``refunded_minor``: what has gone back of it, by the refunds that are REFUNDED."""
 
     order_id: str
     state: Literal["PENDING", "CONFIRMED", "FAILED", "PARTIALLY_REFUNDED", "REFUNDED"]
@@ -76,4 +82,6 @@ class OrderView(msgspec.Struct, kw_only=True):
     reason: str | None
     payments: list[PaymentView]
     tickets: list[TicketView]
+    refunds: list[RefundView]
+    refunded_minor: int
     history: list[HistoryView]

@@ -38,6 +38,7 @@ REASONS: dict[str, str] = {
     "tickets_failed": "the tickets could not be issued",
     "replaced": "you chose another way to pay",
     "abandoned": "no answer from the payment provider",
+    "as_credits": "as credits, which are yours to spend",
     "provider_unavailable": "the payment provider could not be reached",
 }
 

@@ -122,4 +122,5 @@ class Watch:
             count, age_s = waiting.get(state, (0, 0.0))
             WAITING.labels(state).set(count)
             OLDEST.labels(state).set(age_s)
+        WAITING.labels(work.WAITING_FOR_BUYER).set(waiting.get(work.WAITING_FOR_BUYER, (0, 0.0))[0])
         return 0

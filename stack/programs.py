@@ -82,7 +82,6 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
         **feed(ports.billing_feed),
         **tls_settings(tls, "billing"),
     }
-    billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **admin, **tokens}
     auditing = {
         "BILLING_HOSTS": f"{host}:{ports.mariadb}",
         "BILLING_USER": "billing",
@@ -100,6 +99,10 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
         "MAIL_FROM": "tickets@ticketflow.example",
         "PUBLIC_URL": f"http://{host}:{ports.http}",
     }
+    bank = {"STATE_PATH": sandbox_state, "WEBHOOK_URL": f"http://{host}:{ports.http}/api/v1/webhooks"}
+    bank_secrets = {**provider, "WEBHOOK_SECRETS": "webhook-secret"}
+    hooks = {"PROVIDER_WEBHOOK_SECRETS": "webhook-secret"}
+    billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **hooks, **admin, **tokens}
     serving = to_billing | tls_settings(tls, "reservation")
     bridging = feed(ports.bridge_feed) | tls_settings(tls, "bridge")
     replicas = [
@@ -107,7 +110,7 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
         for n, http, port in zip((1, 2), ports.reservation_http, ports.reservation_feed, strict=True)
     ]
     return [
-        Service("sandbox", "sandbox", "provider", ports.sandbox, {"STATE_PATH": sandbox_state}, provider),
+        Service("sandbox", "sandbox", "provider", ports.sandbox, bank, bank_secrets),
         Service(
             "mail",
             "sandbox",

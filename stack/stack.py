@@ -79,7 +79,7 @@ class Stack:
         for name in ("reservation", "portal"):
             self.secrets.put(f"{name}-dsn", self.postgres_dsn(name))
         self.secrets.put("amqp-url", self.rabbitmq.amqp_url())
-        for name in ("billing-database", "admin-key", "provider-key", "hold-token-key"):
+        for name in ("billing-database", "admin-key", "provider-key", "webhook-secret", "hold-token-key"):
             self.secrets.get(name)
 
 

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS ledger_entries (
     order_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'The order it was for, if for one.',
     event_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'The event it was for, if for one.',
     evidence VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'Of a top-up: the verified webhook it rests on.',
-    note     VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NULL COMMENT 'Of a correction: why.',
+    note     VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NULL COMMENT 'Of a correction, or of credits frozen for a dispute: why.',
     PRIMARY KEY (entry_id),
     UNIQUE KEY ledger_entries_once (cause, cause_id),
     UNIQUE KEY ledger_entries_evidence (cause, evidence),

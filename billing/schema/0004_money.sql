@@ -87,6 +87,8 @@ CREATE TABLE IF NOT EXISTS webhooks (
     PRIMARY KEY (webhook_id),
     UNIQUE KEY webhooks_once (provider, provider_event_id),
     KEY webhooks_due (state, due_at),
+    KEY webhooks_reference (reference),
+    KEY webhooks_authorization (authorization_id),
     KEY webhooks_received (received_at)
 ) ENGINE = InnoDB COMMENT = 'What providers told us, stored before it was answered.';
 

@@ -29,12 +29,18 @@ class Page:
 
 
 ORDERS: Sequence[str] = (
-    "order_id", "event_id", "event_name", "buyer_id", "state", "reason", "places", "total_minor", "currency",
+    "order_id", "event_id", "event_name", "buyer_id", "state", "reason", "places", "tickets", "voided",
+    "total_minor", "refunds_minor", "currency",
     "placed_at", "expires_at", "created_at", "ended_at",
 )  # fmt: skip
 PAYMENTS: Sequence[str] = (
-    "payment_id", "order_id", "event_id", "buyer_id", "state", "method", "amount_minor", "currency",
-    "authorization_id", "reason", "started_at", "changed_at",
+    "payment_id", "order_id", "event_id", "buyer_id", "state", "method", "amount_minor", "credits_minor", "currency",
+    "provider", "authorization_id", "reason", "started_at", "changed_at",
+)  # fmt: skip
+REFUNDS: Sequence[str] = (
+    "refund_id", "order_id", "payment_id", "event_id", "buyer_id", "state", "amount_minor", "card_minor",
+    "credits_minor", "currency", "provider", "tickets", "seats_back", "reason", "job_id", "requested_at", "changed_at",
+    "detail",
 )  # fmt: skip
 LEDGER: Sequence[str] = (
     "entry_id", "at", "cause", "cause_id", "order_id", "event_id", "line", "account", "amount_minor", "currency",
@@ -50,7 +56,9 @@ async def orders(conn: Conn, event_id: str, after: str | int | None) -> Page:
         SELECT o.order_id, o.event_id, o.event_name, o.buyer_id, o.state,
                IF(o.state = 'FAILED', o.closing, NULL) AS reason,
                (SELECT COUNT(*) FROM order_lines l WHERE l.order_id = o.order_id) AS places,
-               o.total_minor, o.currency, o.placed_at, o.expires_at, o.created_at, o.ended_at
+               (SELECT COUNT(*) FROM tickets t WHERE t.order_id = o.order_id) AS tickets,
+               (SELECT COUNT(t.voided_at) FROM tickets t WHERE t.order_id = o.order_id) AS voided,
+               o.total_minor, o.refunds_minor, o.currency, o.placed_at, o.expires_at, o.created_at, o.ended_at
         FROM orders o FORCE INDEX (orders_export)
         WHERE o.event_id >= %s AND o.event_id <= %s AND o.order_id > %s ORDER BY o.event_id, o.order_id LIMIT %s
         """,
@@ -61,26 +69,39 @@ async def orders(conn: Conn, event_id: str, after: str | int | None) -> Page:
 
 async def payments(conn: Conn, event_id: str, after: str | int | None) -> Page:
     """By order id: a page is of the payments, few each, of so many orders."""
-    ids = await query(
-        conn,
-        """
-        SELECT order_id FROM orders FORCE INDEX (orders_export)
-        WHERE event_id >= %s AND event_id <= %s AND order_id > %s ORDER BY event_id, order_id LIMIT %s
-        """,
-        (event_id, event_id, after or "", PAGE),
-    )
+    ids, last = await _orders_of_page(conn, event_id, after)
     if not ids:
         return Page([], None)
     rows = await query(
         conn,
         """
-        SELECT p.payment_id, p.order_id, o.event_id, o.buyer_id, p.state, p.method, p.amount_minor, p.currency,
-               p.authorization_id, p.reason, p.started_at, p.changed_at
+        SELECT p.payment_id, p.order_id, o.event_id, o.buyer_id, p.state, p.method, p.amount_minor, p.credits_minor,
+               p.currency, p.provider, p.authorization_id, p.reason, p.started_at, p.changed_at
         FROM payments p JOIN orders o USING (order_id) WHERE p.order_id IN %s ORDER BY p.order_id, p.payment_id
         """,
-        ([row["order_id"] for row in ids],),
+        (ids,),
     )
-    return _page(rows, PAYMENTS, ids[-1]["order_id"] if len(ids) == PAGE else None)
+    return _page(rows, PAYMENTS, last)
+
+
+async def refunds(conn: Conn, event_id: str, after: str | int | None) -> Page:
+    """By order id, as the payments are. ``tickets``: how many it voided."""
+    ids, last = await _orders_of_page(conn, event_id, after)
+    if not ids:
+        return Page([], None)
+    rows = await query(
+        conn,
+        """
+        SELECT r.refund_id, r.order_id, r.payment_id, o.event_id, o.buyer_id, r.state,
+               r.card_minor + r.credits_minor AS amount_minor, r.card_minor, r.credits_minor, r.currency, p.provider,
+               (SELECT COUNT(*) FROM tickets t WHERE t.refund_id = r.refund_id) AS tickets,
+               r.seats_back, r.reason, r.job_id, r.requested_at, r.changed_at, r.detail
+        FROM refunds r JOIN orders o USING (order_id) JOIN payments p USING (payment_id)
+        WHERE r.order_id IN %s ORDER BY r.order_id, r.refund_id
+        """,
+        (ids,),
+    )
+    return _page(rows, REFUNDS, last)
 
 
 async def ledger(conn: Conn, event_id: str | None, after: str | int | None) -> Page:
@@ -103,6 +124,20 @@ async def ledger(conn: Conn, event_id: str | None, after: str | int | None) -> P
     )
     full = len({row["entry_id"] for row in rows}) == PAGE
     return _page(rows, LEDGER, rows[-1]["entry_id"] if full else None)
+
+
+async def _orders_of_page(conn: Conn, event_id: str, after: str | int | None) -> tuple[list[str], str | None]:
+    """Their ids, and where the next page begins."""
+    rows = await query(
+        conn,
+        """
+        SELECT order_id FROM orders FORCE INDEX (orders_export)
+        WHERE event_id >= %s AND event_id <= %s AND order_id > %s ORDER BY event_id, order_id LIMIT %s
+        """,
+        (event_id, event_id, after or "", PAGE),
+    )
+    ids = [row["order_id"] for row in rows]
+    return ids, ids[-1] if len(ids) == PAGE else None
 
 
 def _page(rows: list[dict[str, Any]], columns: Sequence[str], last: str | int | None) -> Page:

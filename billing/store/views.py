@@ -61,7 +61,8 @@ async def tickets(conn: Conn, order_id: str) -> list[Row]:
     return await query(
         conn,
         """
-        SELECT t.ticket_id, t.unit_id, t.tier, t.label FROM tickets t JOIN order_lines l USING (order_id, unit_id)
+        SELECT t.ticket_id, t.unit_id, t.tier, t.label, t.voided_at, t.refund_id
+        FROM tickets t JOIN order_lines l USING (order_id, unit_id)
         WHERE order_id = %s ORDER BY l.position
         """,
         (order_id,),

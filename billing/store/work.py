@@ -9,6 +9,8 @@ from ticketflow.runtime.mariadb import execute, query
 
 Conn = Any
 
+WAITING_FOR_BUYER = "waiting_for_buyer"
+REDIRECT_MARGIN_S = 300.0  # what was paid in the page's last second is known by then
 
 COLUMNS = """
     payment_id, order_id, state, amount_minor, credits_minor, provider, authorization_id, attempts,
@@ -84,16 +86,24 @@ async def postpone(conn: Conn, payment_id: str, state: PaymentState, delay_s: fl
 
 
 async def waiting(conn: Conn) -> dict[str, tuple[int, float]]:
-    """For metrics: of each state that is not final, how many payments stand in it, and the age of the oldest (s)."""
+    """For metrics: of each state that is not final, how many payments stand in it, and the age of the oldest (s).
+    STARTED ones whose buyer may still pay on the provider's page are apart (WAITING_FOR_BUYER); after that their age
+    counts from its end, and REDIRECT_MARGIN_S that the provider has to tell us."""
     rows = await query(
         conn,
         """
-        SELECT state, COUNT(*) AS n, TIMESTAMPDIFF(MICROSECOND, MIN(changed_at), UTC_TIMESTAMP(6)) / 1000000 AS age_s
-        FROM payments WHERE state IN ('STARTED', 'AUTHORIZED', 'SETTLED', 'VOIDING') GROUP BY state
+        SELECT IF(state = 'STARTED' AND redirect_until + INTERVAL %(margin_s)s SECOND > UTC_TIMESTAMP(6),
+                  %(waiting)s, state) AS standing,
+               COUNT(*) AS n,
+               TIMESTAMPDIFF(MICROSECOND,
+                   MIN(IF(state = 'STARTED' AND redirect_until IS NOT NULL,
+                          redirect_until + INTERVAL %(margin_s)s SECOND, changed_at)),
+                   UTC_TIMESTAMP(6)) / 1000000 AS age_s
+        FROM payments WHERE state IN ('STARTED', 'AUTHORIZED', 'SETTLED', 'VOIDING') GROUP BY standing
         """,
-        (),
+        {"margin_s": REDIRECT_MARGIN_S, "waiting": WAITING_FOR_BUYER},
     )
-    return {row["state"]: (row["n"], float(row["age_s"])) for row in rows}
+    return {row["standing"]: (row["n"], float(row["age_s"])) for row in rows}
 
 
 def _work(row: dict[str, Any]) -> Work:

@@ -110,7 +110,7 @@ TIERS = (
             **tls("rabbitmq", _replicas("rabbitmq", 3)),
         },
     ),
-    Tier("provider", APP, {"provider-key": Password()}),
+    Tier("provider", APP, {"provider-key": Password(), "webhook-secrets": Password()}),  # a list with one in it
     Tier(
         "reservation",
         APP,
@@ -127,6 +127,7 @@ TIERS = (
         {
             "database-password": same("mariadb/billing-password"),
             "provider-key": same("provider/provider-key"),
+            "webhook-secrets": same("provider/webhook-secrets"),
             "admin-key": same("reservation/admin-key"),
             "hold-token-keys": same("reservation/hold-token-keys"),
             **_feed("billing", "billing-listener"),

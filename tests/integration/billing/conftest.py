@@ -1,15 +1,18 @@
 """Billing on a real MariaDB, with a real payment provider beside it; reservation is played by the test."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from billing import service
 from billing.settings import DatabaseSettings
 from tests.integration.billing.books import Books
+from tests.integration.billing.hooked import HookedWorld, adapter, sending_sandbox
 from tests.integration.billing.world import World
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.databases import Database
+from tests.support.ports import free_port
 from ticketflow.feed import Address
 from ticketflow.runtime.settings import Secret
 
@@ -61,4 +64,28 @@ async def world(billing_database: DatabaseSettings, provider_ready: ProviderProc
 async def books(billing_database: DatabaseSettings) -> AsyncIterator[Books]:
     """The ledger alone: no provider, no events."""
     async with Books.opened(billing_database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def hooks_port() -> int:
+    """Where webhooks go: billing's API."""
+    return free_port()
+
+
+@pytest.fixture
+async def sandbox(hooks_port: int, tmp_path: Path) -> AsyncIterator[ProviderProcess]:
+    """A provider of this test's own, which sends webhooks."""
+    with sending_sandbox(tmp_path, hooks_port) as process:
+        await process.ready()
+        yield process
+
+
+@pytest.fixture
+async def hooked(
+    request: pytest.FixtureRequest, billing_database: DatabaseSettings, sandbox: ProviderProcess, hooks_port: int
+) -> AsyncIterator[HookedWorld]:
+    """With the sandbox's own wire, or the one that the test is parametrised with."""
+    provider = adapter(getattr(request, "param", "sandbox"), sandbox.url)
+    async with HookedWorld.opened(billing_database, sandbox.url, PROVIDER_KEY, provider, port=hooks_port) as opened:
         yield opened

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
 
 from billing.settings import DatabaseSettings
-from tests.integration.billing.world import TOKEN_KEY
+from tests.integration.billing.world import ADMIN_KEY, TOKEN_KEY
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -17,9 +18,19 @@ from tests.support.waiting import wait_until
 class BillingProcess:
     """Has no bridge to send to: what it stages stays in the outbox."""
 
-    def __init__(self, command: str, settings: DatabaseSettings, provider: ProviderProcess, folder: Path) -> None:
+    def __init__(
+        self,
+        command: str,
+        settings: DatabaseSettings,
+        provider: ProviderProcess,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        port: int | None = None,
+    ) -> None:
+        """``environment``: settings besides those that every one has."""
         self.command = command
-        self.http = free_port()
+        self.http = port or free_port()
         self.base = f"http://127.0.0.1:{self.http}"
         self.log = folder / f"{command}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,8 +45,9 @@ class BillingProcess:
             "BILLING_DATABASE_PASSWORD": str(settings.database_password),
             "BILLING_PROVIDER_URL": provider.url,
             "BILLING_PROVIDER_KEY": PROVIDER_KEY,
-            "BILLING_ADMIN_KEY": "admin-key",
+            "BILLING_ADMIN_KEY": ADMIN_KEY,
             "BILLING_HOLD_TOKEN_KEYS": TOKEN_KEY,
+            **(environment or {}),
         }
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stack.servers.mariadb import MariaDBServer
+from tests.integration.billing.refunding import Office
 from tests.integration.billing.world import World
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
@@ -67,6 +68,42 @@ async def test_a_commit_without_an_answer_in_a_capture(world: World, done: bool)
     await world.run("capture")
     await sale.ends("CONFIRMED")
     assert [payload.kind for payload in await world.staged(sale.hold_id)][2:] == ["ticket.issued", "order.confirmed"]
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("answer", ["done", "refused"])
+async def test_a_commit_without_an_answer_in_a_refund(world: World, done: bool, answer: str) -> None:
+    async with Office.opened(world) as office:
+        sale, key = await office.paid(), new_id()
+        office.refunds._pool = Forgetful(world.pool, nth={1, 3}, done=done)  # type: ignore[assignment]
+        asked = await office.refund(sale, key=key)
+        assert (asked.status, (await office.refund(sale, key=key)).body) == (202, asked.body)
+        office.refunds._pool = Forgetful(world.pool, nth={1, 3}, done=done)  # type: ignore[assignment]
+        if answer == "refused":
+            await world.fault("refund", "conflict")
+        await office.settled(sale)
+        assert await office.states(sale) == ["REFUSED" if answer == "refused" else "REFUNDED"]
+        kinds = [payload.kind for payload in await world.staged(sale.hold_id)][-2:]
+        assert kinds == (
+            ["order.confirmed", "ticket.voided"] if answer == "refused" else ["ticket.voided", "order.refunded"]
+        )
+        await office.books_are_sound()
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_commit_without_an_answer_in_a_cancellation(world: World, done: bool) -> None:
+    async with Office.opened(world) as office:
+        sales = await office.an_event(3)
+        path = f"/events/{sales[0].hold.event_id}/cancellation"
+        assert (await office.post(path, {"reason": "storm"})).status == 202
+        office.jobs._pool = Forgetful(world.pool, nth={2, 5, 8}, done=done)  # type: ignore[assignment]
+        await wait_until(lambda: office.jobs.run_once())
+        for sale in sales:
+            assert len(await office.of(sale)) == 1
+        await office.settled(*sales)
+        for sale in sales:
+            assert (await sale.order())["state"] == "REFUNDED"
+        await office.books_are_sound()
 
 
 async def test_while_the_store_is_away_nothing_is_promised(

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -43,10 +43,11 @@ from ticketflow.events import (
 )
 from ticketflow.feed import VERSION, Hello
 from ticketflow.runtime.health import Health
-from ticketflow.runtime.http import HttpServer
+from ticketflow.runtime.http import HttpServer, Route
 from ticketflow.runtime.mariadb import MariaDBPool, execute, query
 
 TOKEN_KEY = "token-key"
+ADMIN_KEY = "admin-key"
 PRICE_MINOR = 2500
 
 
@@ -82,21 +83,27 @@ class World:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, settings: DatabaseSettings, provider_url: str, provider_key: str, provider: Provider | None = None
-    ) -> AsyncIterator["World"]:
-        """``provider_url``: the sandbox's own, whichever adapter speaks to it."""
+        cls,
+        settings: DatabaseSettings,
+        provider_url: str,
+        provider_key: str,
+        provider: Provider | None = None,
+        *,
+        port: int = 0,
+    ) -> AsyncIterator[Self]:
+        """``provider_url``: the sandbox's own, whichever adapter speaks to it. ``port``: of the API."""
         pool = a_pool(settings)
         await pool.open()
         provider = provider or SandboxProvider(provider_url, provider_key, timeout_s=1.5)
         await provider.open()
         world = cls(settings, pool, provider)
         server = HttpServer(
-            Api(pool, world.payments, [TOKEN_KEY]).routes(),
+            world.routes(),
             title="t",
             version="1",
             host="127.0.0.1",
-            port=0,
-            admin_key=None,
+            port=port,
+            admin_key=ADMIN_KEY,
             health=Health(),
         )
         await server.start()
@@ -110,6 +117,9 @@ class World:
         await server.drain(2)
         await provider.close()
         await pool.close()
+
+    def routes(self) -> list[Route]:
+        return Api(self.pool, self.payments, [TOKEN_KEY]).routes()
 
     # -- reservation's part
 

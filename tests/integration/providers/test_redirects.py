@@ -27,6 +27,7 @@ async def test_nothing_is_there_until_the_buyer_has_paid_and_then_it_is_found(ki
     found = await kit.fetched(reference)
     assert found.state == ("captured" if page.captures_at_once else "authorized")
     assert (found.amount_minor, found.kept_minor) == (1999, 1999 if page.captures_at_once else 0)
+    assert found.currency == kit.currency
     assert page.captures_at_once == (kit.name == "mercadopago")
 
 

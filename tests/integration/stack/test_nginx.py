@@ -153,6 +153,15 @@ async def client(front: Front) -> AsyncIterator[aiohttp.ClientSession]:
     [
         ("/api/v1/orders/1/payments", "BILLING"),
         ("/api/v1/admin/exports/ledger.csv", "BILLING"),
+        ("/api/v1/admin/orders/1/refunds", "BILLING"),
+        ("/api/v1/admin/refunds/1/retry", "BILLING"),
+        ("/api/v1/admin/events/1/cancellation", "BILLING"),
+        ("/api/v1/admin/events/1/cancellation/pause", "BILLING"),
+        ("/api/v1/webhooks/stripe", "BILLING"),
+        ("/api/v1/wallets/buyer-1", "BILLING"),
+        ("/api/v1/wallets/buyer-1/topups", "BILLING"),
+        ("/api/v1/admin/buyers/buyer-1/token", "BILLING"),
+        ("/api/v1/admin/wallets/buyer-1/freezes", "BILLING"),
         ("/api/v1/sales", "PORTAL"),
         ("/api/v1/sales/1", "PORTAL"),
         ("/sales/1", "PORTAL"),
@@ -303,6 +312,17 @@ async def test_the_body_goes_along_with_every_try(client: aiohttp.ClientSession,
         assert response.status == 200
     seen = [*front.one.seen, *front.two.seen]
     assert [(request.method, len(await request.read())) for request in seen] == [("POST", 65536)] * 2
+
+
+async def test_a_webhook_may_have_256_kib_and_all_of_it_goes_along_with_every_try(
+    client: aiohttp.ClientSession, front: Front
+) -> None:
+    front.billing.delay_s = 2.0
+    async with client.post("/api/v1/webhooks/stripe", data=b"x" * 262_144) as response:
+        assert response.status == 200
+    assert [len(await request.read()) for request in front.billing.seen] == [262_144] * 2
+    async with client.post("/api/v1/webhooks/stripe", data=b"x" * 262_145) as response:
+        assert response.status == 413
 
 
 async def test_a_body_of_64_kib_passes_and_a_larger_one_does_not(client: aiohttp.ClientSession, front: Front) -> None:

@@ -15,10 +15,12 @@ from billing.ledger_causes import (
     correction,
     fee,
     freeze,
+    freeze_part,
     refund,
     refund_credits,
     topup,
     unfreeze,
+    unfreeze_part,
 )
 from billing.store.ledger import PARTS, part_of
 from ticketflow.currencies import EXPONENTS, CurrencyUnknown, exponent, text_of
@@ -64,6 +66,13 @@ def test_what_goes_back_goes_to_the_card_and_to_the_wallet_in_an_entry_each() ->
     assert lines(refund_credits(ANNA, "r-1", 700)) == {"wallet:anna": -700, f"refunds:{EVENT}": 700}
 
 
+def test_a_part_of_a_wallet_is_frozen_for_a_dispute_without_any_order() -> None:
+    kept = freeze_part("dp_1", "anna", 700, "EUR", "chargeback")
+    assert lines(kept) == {"wallet:anna": 700, "frozen:anna": -700}
+    assert (kept.key, kept.order_id, kept.event_id, kept.note) == ((Cause.FREEZE, "dp_1"), None, None, "chargeback")
+    assert lines(unfreeze_part("dp_1", "anna", 700, "EUR")) == {"wallet:anna": -700, "frozen:anna": 700}
+
+
 def test_a_fee_stays_with_the_provider() -> None:
     assert lines(fee("stripe", "txn_1", 87, "EUR")) == {"clearing:stripe": -87, "fees:stripe": 87}
 
@@ -82,13 +91,26 @@ def test_a_correction_moves_anything_that_balances_and_says_why() -> None:
         lambda amount: topup("t-1", "anna", amount, "EUR", WEBHOOK),
         lambda amount: freeze(ANNA, "p-1", amount),
         lambda amount: unfreeze(ANNA, "p-1", amount),
+        lambda amount: freeze_part("dp_1", "anna", amount, "EUR", "why"),
+        lambda amount: unfreeze_part("dp_1", "anna", amount, "EUR"),
         lambda amount: capture(ANNA, "p-1", "stripe", card_minor=amount, credits_minor=0),
         lambda amount: capture(ANNA, "p-1", "stripe", card_minor=0, credits_minor=amount),
         lambda amount: refund(ANNA, "r-1", "stripe", amount),
         lambda amount: refund_credits(ANNA, "r-1", amount),
         lambda amount: fee("stripe", "f-1", amount, "EUR"),
     ],
-    ids=["topup", "freeze", "unfreeze", "capture card", "capture credits", "refund", "refund_credits", "fee"],
+    ids=[
+        "topup",
+        "freeze",
+        "unfreeze",
+        "freeze part",
+        "unfreeze part",
+        "capture card",
+        "capture credits",
+        "refund",
+        "refund_credits",
+        "fee",
+    ],
 )
 def test_an_amount_is_an_integer_above_zero(make: Callable[[Any], Entry], amount: Any) -> None:
     with pytest.raises(BadEntry):

@@ -64,7 +64,9 @@ async def authorize(provider: MercadoPagoProvider, amount_minor: int = 1999) -> 
 
 async def test_authorising_is_a_payment_that_is_not_captured(stub: Stub, mercadopago: MercadoPagoProvider) -> None:
     stub.then(201, payment())
-    assert await authorize(mercadopago) == Authorization("1234567890", "authorized", 1999, reference=REFERENCE)
+    assert await authorize(mercadopago) == Authorization(
+        "1234567890", "authorized", 1999, reference=REFERENCE, currency="BRL"
+    )
     (asked,) = stub.asked
     assert (asked.method, asked.path) == ("POST", "/v1/payments")
     assert asked.headers["x-idempotency-key"] == REFERENCE

@@ -60,7 +60,9 @@ async def test_authorising_makes_a_customer_and_a_confirmed_intent_with_manual_c
     stub: Stub, stripe: StripeProvider
 ) -> None:
     stub.then(*CUSTOMER).then(200, intent())
-    assert await authorize(stripe) == Authorization("pi_3MtwBw", "authorized", 1999, reference=REFERENCE)
+    assert await authorize(stripe) == Authorization(
+        "pi_3MtwBw", "authorized", 1999, reference=REFERENCE, currency="EUR"
+    )
     customer, payment = stub.asked
     assert (customer.method, customer.path) == ("POST", "/v1/customers")
     assert customer.form == {"description": f"payment {REFERENCE}", "metadata[reference]": REFERENCE}
@@ -144,22 +146,22 @@ async def test_without_a_customer_nothing_is_charged_and_that_is_definite(
 
 CHARGE = {"id": "ch_1", "object": "charge", "amount_refunded": 0}
 STATES: list[tuple[dict[str, Any], Authorization | None]] = [
-    (intent(latest_charge=CHARGE), Authorization("pi_3MtwBw", "authorized", 1999, reference=REFERENCE)),
+    (intent(latest_charge=CHARGE), Authorization("pi_3MtwBw", "authorized", 1999, reference=REFERENCE, currency="EUR")),
     (
         intent("succeeded", amount_received=1999, latest_charge=CHARGE),
-        Authorization("pi_3MtwBw", "captured", 1999, 1999, 0, reference=REFERENCE),
+        Authorization("pi_3MtwBw", "captured", 1999, 1999, 0, reference=REFERENCE, currency="EUR"),
     ),
     (
         intent("succeeded", amount_received=1999, latest_charge=CHARGE | {"amount_refunded": 500}),
-        Authorization("pi_3MtwBw", "refunded", 1999, 1999, 500, reference=REFERENCE),
+        Authorization("pi_3MtwBw", "refunded", 1999, 1999, 500, reference=REFERENCE, currency="EUR"),
     ),
     (
         intent("canceled", latest_charge=CHARGE | {"amount_refunded": 1999}),
-        Authorization("pi_3MtwBw", "voided", 1999, 0, 0, reference=REFERENCE),
+        Authorization("pi_3MtwBw", "voided", 1999, 0, 0, reference=REFERENCE, currency="EUR"),
     ),
     (
         intent("requires_payment_method", last_payment_error={"type": "card_error", "code": "expired_card"}),
-        Authorization("pi_3MtwBw", "declined", 1999, reason="expired_card", reference=REFERENCE),
+        Authorization("pi_3MtwBw", "declined", 1999, reason="expired_card", reference=REFERENCE, currency="EUR"),
     ),
     (intent("requires_payment_method"), None),
     (intent("requires_action"), None),

@@ -77,3 +77,19 @@ def test_webhook_secrets_are_a_list_and_not_shown() -> None:
 def test_a_provider_that_cannot_work_is_refused(name: str, value: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
         load(WebSettings, "BILLING", WEB | {name: value})
+
+
+def test_refunds_go_at_a_pace_that_can_be_set() -> None:
+    assert load(ListenerSettings, "BILLING", LISTENER).refunds_per_s == 10
+    assert load(ListenerSettings, "BILLING", LISTENER | {"BILLING_REFUNDS_PER_S": "250"}).refunds_per_s == 250
+    for wrong in ("0", "-1", "1001", "2.5", "many"):
+        with pytest.raises(SettingsError, match="BILLING_REFUNDS_PER_S"):
+            load(ListenerSettings, "BILLING", LISTENER | {"BILLING_REFUNDS_PER_S": wrong})
+
+
+@pytest.mark.parametrize("most", ["0", "-1", str(10**15 + 1), "much"])
+def test_the_largest_top_up_is_an_amount(most: str) -> None:
+    assert load(WebSettings, "BILLING", WEB).topup_max_minor == 100_000
+    assert load(WebSettings, "BILLING", WEB | {"BILLING_TOPUP_MAX_MINOR": "5"}).topup_max_minor == 5
+    with pytest.raises(SettingsError, match="TOPUP_MAX_MINOR"):
+        load(WebSettings, "BILLING", WEB | {"BILLING_TOPUP_MAX_MINOR": most})

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from tests.unit.runtime.wire import ADMIN_KEY, BODY_BYTES_MAX, ID, Face, Line, Order
+from tests.unit.runtime.wire import ADMIN_KEY, BODY_BYTES_MAX, ID, LONG_BYTES_MAX, Face, Line, Order, read_answer
 
 ORDER = {"buyer": "b", "lines": [{"seat": "A1"}]}
 
@@ -144,3 +144,16 @@ async def test_bytes_are_bounded_too(face: Face) -> None:
     answer = await face.send("POST", "/bytes", b"x" * (BODY_BYTES_MAX + 1))
     assert (answer.status, answer.code) == (413, "body_too_large")
     assert not face.seen
+
+
+async def test_a_route_may_have_a_bound_of_its_own_and_the_others_keep_theirs(face: Face) -> None:
+    assert (await face.send("POST", "/long", b"x" * LONG_BYTES_MAX)).status == 200
+    for path, length in (("/long", LONG_BYTES_MAX + 1), ("/bytes", BODY_BYTES_MAX + 1)):
+        assert (await face.send("POST", path, b"x" * length)).code == "body_too_large"
+        reader, writer = await face.open()
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head.encode() + f"{length:x}\r\n".encode() + b"x" * length + b"\r\n0\r\n\r\n")
+        assert (await read_answer(reader)).code == "body_too_large"
+        writer.close()
+        await writer.wait_closed()
+    assert len(face.seen) == 1

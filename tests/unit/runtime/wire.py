@@ -14,6 +14,7 @@ from ticketflow.runtime.http import HttpServer, Problem, Reply, Request, Route
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADMIN_KEY = "the-admin-key"
 BODY_BYTES_MAX = 1000
+LONG_BYTES_MAX = 5000
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,6 +102,14 @@ class Face:
             Route(method="GET", path="/slow", handler=self._slow, summary="Slow"),
             Route(method="DELETE", path="/raw", handler=self._raw, summary="Raw"),
             Route(method="POST", path="/bytes", handler=self._seen, summary="Bytes", body=bytes),
+            Route(
+                method="POST",
+                path="/long",
+                handler=self._seen,
+                summary="Longer",
+                body=bytes,
+                body_bytes_max=LONG_BYTES_MAX,
+            ),
         ]
         self.server = HttpServer(
             routes,

@@ -93,6 +93,7 @@ def test_a_password_needs_no_quoting_anywhere_and_is_the_only_one_of_its_kind(ma
         ("portal/admin-key", "reservation/admin-key"),
         ("portal/hold-token-keys", "reservation/hold-token-keys"),
         ("billing/provider-key", "provider/provider-key"),
+        ("billing/webhook-secrets", "provider/webhook-secrets"),
         ("auditor/rabbitmq-password", "rabbitmq/admin-password"),
         ("portal/ca.crt", "ca/ca.crt"),
     ],

@@ -54,6 +54,7 @@ class Route:
     (timed_out, internal, ...) need not be named. ``idempotency_key``: the header Idempotency-Key is required.
     ``media``: the type of an answer that is not JSON, such as text/csv.
     ``body=bytes``: the body as it came, of any content type, for what is signed or is no JSON.
+    ``body_bytes_max``: when it may be longer, or must be shorter, than the server's other ones.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Route:
     response: type[Any] | None = None
     status: int = 200
     media: str | None = None
+    body_bytes_max: int | None = None
     problems: tuple[str, ...] = ()
     admin: bool = False
     idempotency_key: bool = False

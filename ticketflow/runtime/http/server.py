@@ -164,7 +164,7 @@ class HttpServer:
     ) -> web.StreamResponse:
         acceptor = self._acceptors[id(route)]
         acceptor.before_body(parameters, raw.headers)
-        content = await self._read(raw) if route.body is not None else b""
+        content = await self._read(raw, route.body_bytes_max or self._body_bytes_max) if route.body is not None else b""
         query = parse_qsl(raw.rel_url.raw_query_string, keep_blank_values=True) if route.query is not None else ()
         request = acceptor.request(parameters, query, raw.headers, raw_path, content, correlation_id)
         reply = await route.handler(request)
@@ -172,21 +172,23 @@ class HttpServer:
             return await StreamedResponse.begun(reply, reply.body, head=raw.method == "HEAD")
         return _response(reply)
 
-    async def _read(self, raw: web.BaseRequest) -> bytes:
-        too_large = Problem(413, "body_too_large", f"a body has {self._body_bytes_max} bytes at most")
-        if raw.content_length is not None and raw.content_length > self._body_bytes_max:
+    async def _read(self, raw: web.BaseRequest, bytes_max: int) -> bytes:
+        too_large = Problem(413, "body_too_large", f"a body has {bytes_max} bytes at most")
+        if raw.content_length is not None and raw.content_length > bytes_max:
             raise too_large
         try:
             if raw.content.is_eof():  # it came with the headers, as bodies of this size do
-                return await raw.read()
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                return await raw.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise too_large from None
+                content = await _read_at_most(raw, bytes_max)
+            else:
+                async with asyncio.timeout(BODY_TIMEOUT_S):
+                    content = await _read_at_most(raw, bytes_max)
         except TimeoutError:
             raise Problem(408, "body_timed_out", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
         except web.RequestPayloadError as error:
             raise Problem(400, "bad_request", "the body is cut short or badly framed") from error
+        if content is None:
+            raise too_large
+        return content
 
     async def _healthz(self, _request: Request) -> Reply:
         return Reply(200, {"status": "alive"})
@@ -202,6 +204,16 @@ class HttpServer:
 
     async def _document(self, _request: Request) -> Reply:
         return Reply(200, self._openapi)
+
+
+async def _read_at_most(raw: web.BaseRequest, bytes_max: int) -> bytes | None:
+    """The body; None as soon as it is longer. (aiohttp's own reading knows one bound for all routes.)"""
+    content = bytearray()
+    while chunk := await raw.content.readany():
+        content += chunk
+        if len(content) > bytes_max:
+            return None
+    return bytes(content)
 
 
 def _no_route(method: str, routes: Mapping[str, Route], correlation_id: str) -> web.Response:
