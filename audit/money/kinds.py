@@ -99,7 +99,7 @@ ORDERS: Mapping[str, Kind] = {
     ),
     "refund_refused": _person(
         "the provider refused a refund: the money is still owed",
-        "let it be tried again or given as credits (docs/money.md, Refunds)",
+        "let it be tried again (`POST /api/v1/admin/refunds/{refund_id}/retry`) or given as credits (`.../as-credits`)",
     ),
     "webhook_unmatched": Kind(
         "a signed webhook names nothing of ours, or was not applied, for longer than STUCK_S",

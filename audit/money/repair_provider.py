@@ -6,6 +6,7 @@ from typing import TypeVar
 from audit.money.hands import Hands, RepairRefused
 from audit.money.judge_provider import refunds_of
 from audit.money.sides import Deal, Difference
+from billing.giving_back import give_back as everything_back
 from billing.provider import Authorization, Provider, ProviderError, ProviderIndefinite
 from ticketflow.runtime.errors import Indefinite
 
@@ -16,15 +17,10 @@ async def give_back(hands: Hands, one: Difference, _: Deal) -> str:
     """Afterwards nothing of the authorisation is set aside or kept."""
     provider = _provider(hands)
     found = await _read(provider, one.id_of("authorization"))
-    id_, done = found.authorization_id, []
+    what = "voided" if found.state == "authorized" else f"refunded {found.kept_minor}"
     await hands.note(one, f"giving back: {found.state}, {found.kept_minor} kept")
-    if found.state == "authorized":
-        await _asked(provider.void(id_, key=f"{id_}:void"))
-        done.append("voided")
-    elif found.kept_minor > 0:
-        await _asked(provider.refund(id_, found.kept_minor, key=f"{id_}:refund:{found.kept_minor}"))
-        done.append(f"refunded {found.kept_minor}")
-    return f"{', '.join(done) or 'nothing was left of it'} at the provider"
+    await _asked(everything_back(provider, found))
+    return f"{what} at the provider"
 
 
 async def refund_missing(hands: Hands, one: Difference, deal: Deal) -> str:
