@@ -69,10 +69,9 @@ class Storm:
                 for told in await self.world.staged(sale.hold_id):
                     if isinstance(told, PaymentAuthorized) and told.payment_id not in answered:
                         answered.add(told.payment_id)
-                        if self.sold.setdefault(sale.hold_id, self.dice.random() < 0.7):
-                            await sale.sold(told.payment_id, again=self.dice.random() < 0.3)
-                        else:
-                            await sale.lost(told.payment_id, again=self.dice.random() < 0.3)
+                        found, again = self.dice.random() < 0.7, self.dice.random() < 0.3
+                        answer = sale.sold if self.sold.setdefault(sale.hold_id, found) else sale.lost
+                        await _whole(answer(told.payment_id, again=again))
             await asyncio.sleep(0.01)
 
     async def listener(self, world: HookedWorld) -> None:
@@ -193,6 +192,16 @@ class Storm:
             " WHERE account LIKE 'clearing:%%'"
         )
         assert clearing["minor"] == kept_minor
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Also when we are cancelled meanwhile: a stream has no holes."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 @asynccontextmanager
