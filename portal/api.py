@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from portal import store
-from portal.projection import Sale
-from portal.store import time_of
+from portal.sale import Sale
+from portal.times import time_of
 from ticketflow.runtime.http import Problem, Reply, Request, Route
 from ticketflow.runtime.postgres import PostgresPool
 
@@ -28,6 +28,7 @@ class TicketBody(msgspec.Struct, frozen=True, kw_only=True):
     ticket_id: str
     tier: str
     label: str
+    voided: Annotated[bool, Meta(description="it admits nobody any more")]
 
 
 class HistoryBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,16 +40,25 @@ class HistoryBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SaleBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A sale as far as its events have arrived; what is not known yet is null."""
+    """A sale as far as its events have arrived; what is not known yet is null. Tickets are void, and stay so, from the
+    moment a refund is decided; the state follows when the money has gone back."""
 
     order_id: str
     event_id: str | None
     event_name: str | None
     buyer_id: str | None
-    state: Annotated[str, Meta(description="PENDING, PAYING, CONFIRMED or FAILED")]
+    state: Annotated[
+        str,
+        Meta(
+            description="PENDING: waits for a payment; PAYING: the money is set aside; CONFIRMED; FAILED: no sale, no"
+            " money kept; PARTIALLY_REFUNDED; REFUNDED: nothing is kept and no ticket is good"
+        ),
+    ]
     reason: Annotated[str | None, Meta(description="why it FAILED")]
     total_minor: int | None
     currency: str | None
+    refunded_minor: Annotated[int, Meta(description="what has gone back so far, in minor units")]
+    moved: Annotated[bool, Meta(description="the money came late: other places of the same tier than those chosen")]
     expires_at: Annotated[str | None, Meta(description="until when a payment may be started")]
     tickets: list[TicketBody]
     updated_at: str
@@ -119,9 +129,13 @@ def body_of(sale: Sale) -> SaleBody:
         reason=sale.reason if sale.state == "FAILED" else None,
         total_minor=sale.total_minor,
         currency=sale.currency,
+        refunded_minor=sale.refunded_minor,
+        moved=sale.moved_to is not None,
         expires_at=None if sale.expires_at_us is None else _rfc3339(sale.expires_at_us),
         tickets=[
-            TicketBody(ticket_id=ticket.ticket_id, tier=ticket.tier, label=ticket.label)
+            TicketBody(
+                ticket_id=ticket.ticket_id, tier=ticket.tier, label=ticket.label, voided=ticket.ticket_id in sale.voided
+            )
             for ticket in sale.tickets.values()
         ],
         updated_at=_rfc3339(sale.updated_at_us),

@@ -7,7 +7,8 @@ Laws of this file:
   however often; after a COMMIT without an answer the dedup keys tell what has happened.
 - When the transaction of many fails for another reason, each message gets one of its own, and ATTEMPTS of those; then
   it is parked, and the others flow.
-- What commits together: dedup key, projection, the command sale.settle in the outbox, and the position in the stream.
+- What commits together: dedup key, projection, the command for reservation in the outbox, the mails that are due to
+  the buyer, and the position in the stream.
 """
 
 import asyncio
@@ -18,10 +19,12 @@ import asyncpg
 
 from portal import metrics, store
 from portal.asking import Asking
+from portal.mailing import Mailing
 from portal.projection import merge_all
 from portal.tracking import Courses, Item, Tracking
 from portal.understanding import Fact, Ignored, Meaning, parked, source_of, understand
 from ticketflow.delivery import Arrival, Deduplicator, Outbox
+from ticketflow.events import SaleSettle
 from ticketflow.events.replay import StreamPosition
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -43,8 +46,11 @@ class Applier:
         deduplicator: Deduplicator[Connection],
         outbox: Outbox[Connection],
         tracking: Tracking | None = None,
+        mailing: Mailing | None = None,
     ) -> None:
+        """``mailing``: None when nobody is told by mail."""
         self._pool = pool
+        self._mailing = mailing
         self._tracking = tracking or Tracking(Asking())
         self._deduplicator = deduplicator
         self._outbox = outbox
@@ -81,7 +87,9 @@ class Applier:
         if rest:
             new |= await self._deduplicator.first_times(conn, sorted(rest))
         fresh = [fact for event_id, fact in facts.items() if event_id in new]
-        await store.fold(conn, merge_all(fact.view for fact in fresh))
+        sales = await store.fold(conn, merge_all(fact.view for fact in fresh))
+        if self._mailing is not None:
+            await self._mailing.decide(conn, sales)
         await self._outbox.stage(conn, [fact.command for fact in fresh if fact.command is not None])
         return fresh
 
@@ -134,8 +142,13 @@ class Applier:
             with bind_correlation(event.correlation_id, event.traceparent):
                 log.info("event_applied", kind=event.kind, event_id=event.id, order_id=fact.view.order_id)
                 if fact.command is not None:
-                    metrics.SETTLES.inc()
-                    log.info("sale_settle_staged", event_id=fact.command.id, order_id=fact.view.order_id)
+                    (metrics.SETTLES if fact.command.kind == SaleSettle.kind else metrics.RETURNS).inc()
+                    log.info(
+                        "command_staged",
+                        command=fact.command.kind,
+                        event_id=fact.command.id,
+                        order_id=fact.view.order_id,
+                    )
         if any(fact.command is not None for fact in fresh):
             self._outbox.notify()
 

@@ -1,4 +1,4 @@
-"""Wiring of the portal: consumer -> applier -> Postgres, relay -> reservation, and the buyers' API."""
+"""Wiring of the portal: consumer -> applier -> Postgres, relay -> reservation, the buyers' API, pages and mails."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,13 @@ from portal.applier import Applier
 from portal.asker import LOOK_EVERY_S, Asker
 from portal.asking import Asking
 from portal.consumer import Consumer
+from portal.contacts import Contacts
 from portal.following import FAMILY
+from portal.mail_server import MailServer
+from portal.mailer import IDLE_S as MAIL_IDLE_S
+from portal.mailer import Mailer
+from portal.mailing import Mailing
+from portal.sale_page import SalePage
 from portal.settings import DatabaseSettings, PortalSettings
 from portal.tracking import Tracking
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
@@ -18,6 +24,7 @@ from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import identity_of, tls_of
 from ticketflow.runtime.amqp import Broker
 from ticketflow.runtime.amqp_tls import node_tls
+from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
@@ -57,11 +64,14 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     nodes = node_tls(identity, settings.amqp_tls_allowed)
     broker = Broker(settings.amqp_url, TOPOLOGY, name=settings.instance, tls=nodes)
     asking = Asking()
-    applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking))
+    mail_server = settings.mail_server()
+    mailer = None if mail_server is None else mailer_of(pool, mail_server, settings)
+    mailing = Mailing() if mailer is not None else None
+    applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking), mailing)
     consumer = Consumer(broker, applier, pool.ping)
     asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker", tls=nodes), asking)
     http = HttpServer(
-        Api(pool).routes(),
+        [*Api(pool).routes(), *Contacts(pool, settings.hold_token_keys).routes(), *SalePage(pool).routes()],
         title="TicketFlow portal",
         version="1",
         host=settings.http_host,
@@ -89,3 +99,13 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         "parked", lambda: loop("parked", ParkedCounter(pool, dialect, STREAM_IN).run_once, idle_s=COUNT_EVERY_S)
     )
     service.run_task("asker", lambda: loop("asker", asker.run_once, idle_s=LOOK_EVERY_S))
+    if mailer is not None:
+        service.run_task("mailer", lambda: loop("mailer", mailer.run_once, idle_s=MAIL_IDLE_S))
+
+
+def mailer_of(pool: PostgresPool, server: MailServer, settings: PortalSettings) -> Mailer:
+    """Raises SettingsError when the mail server's CA cannot be used."""
+    try:
+        return Mailer(pool, server, sender=settings.mail_from or "", public_url=(settings.public_url or "").rstrip("/"))
+    except ValueError as error:
+        raise SettingsError([f"PORTAL_SMTP_CA: {error}"]) from error

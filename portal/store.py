@@ -1,8 +1,7 @@
 """All of the portal's SQL. Every function uses the caller's connection; nothing here commits."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 from uuid import UUID
@@ -10,15 +9,18 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from portal.projection import Entry, Sale, merge
-from ticketflow.events import Ticket
+from portal import store_details
+from portal.projection import merge
+from portal.sale import Place, Sale
+from portal.times import at, time_of, us_of
 from ticketflow.runtime.postgres import Connection
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DETAIL_CHARS_MAX = 500
 HEADS = """
     SELECT order_id, state, buyer_id, event_id, event_name, currency, total_minor,
-           expires_at, payment_id, reason, updated_at FROM sales"""
+           expires_at, payment_id, reason, authorized_at, refunded_minor, held, moved_to, updated_at FROM sales"""
+
+_decoder = msgspec.json.Decoder(tuple[Place, ...])
 
 ParkReason = Literal["undecodable", "poison", "failed"]
 
@@ -37,16 +39,18 @@ class Parked:
     attempts: int
 
 
-async def fold(conn: Connection, views: Mapping[str, Sale]) -> None:
-    """Joins ``views``, by order id, into the stored sales. Locks their rows, in order of id."""
+async def fold(conn: Connection, views: Mapping[str, Sale]) -> list[Sale]:
+    """Joins ``views``, by order id, into the stored sales. Locks their rows, in order of id. The sales as they are
+    then, without their details."""
     orders = sorted(views)
     if not orders:
-        return
+        return []
     await conn.execute("INSERT INTO sales (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", orders)
     rows = await conn.fetch(f"{HEADS} WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE", orders)
-    await _write_heads(conn, [merge(_head(row), views[str(row["order_id"])]) for row in rows])
-    await _add_tickets(conn, views.values())
-    await _add_history(conn, views.values())
+    merged = [merge(_head(row), views[str(row["order_id"])]) for row in rows]
+    await _write_heads(conn, merged)
+    await store_details.add(conn, views.values())
+    return merged
 
 
 async def sales_of(conn: Connection, buyer_id: str, *, after: str | None, limit: int) -> list[Sale]:
@@ -57,13 +61,13 @@ async def sales_of(conn: Connection, buyer_id: str, *, after: str | None, limit:
         after,
         limit,
     )
-    return await _with_details(conn, [_head(row) for row in rows])
+    return await store_details.added_to(conn, [_head(row) for row in rows])
 
 
 async def sale(conn: Connection, order_id: str) -> Sale | None:
-    """One sale, with tickets and history."""
+    """One sale, with its details."""
     row = await conn.fetchrow(f"{HEADS} WHERE order_id = $1", order_id)
-    return None if row is None else (await _with_details(conn, [_head(row)]))[0]
+    return None if row is None else (await store_details.added_to(conn, [_head(row)]))[0]
 
 
 async def park(conn: Connection, rows: Sequence[Parked]) -> None:
@@ -104,11 +108,14 @@ async def _write_heads(conn: Connection, sales: Sequence[Sale]) -> None:
         """
         UPDATE sales SET state = new.state, buyer_id = new.buyer_id, event_id = new.event_id,
             event_name = new.event_name, currency = new.currency, total_minor = new.total_minor,
-            expires_at = new.expires_at, payment_id = new.payment_id, reason = new.reason, updated_at = new.updated_at
+            expires_at = new.expires_at, payment_id = new.payment_id, reason = new.reason,
+            authorized_at = new.authorized_at, refunded_minor = new.refunded_minor,
+            held = new.held, moved_to = new.moved_to, updated_at = new.updated_at
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
-                    $8::timestamptz[], $9::uuid[], $10::text[], $11::timestamptz[])
+                    $8::timestamptz[], $9::uuid[], $10::text[], $11::timestamptz[], $12::bigint[],
+                    $13::jsonb[], $14::jsonb[], $15::timestamptz[])
             AS new (order_id, state, buyer_id, event_id, event_name, currency, total_minor,
-                    expires_at, payment_id, reason, updated_at)
+                    expires_at, payment_id, reason, authorized_at, refunded_minor, held, moved_to, updated_at)
         WHERE sales.order_id = new.order_id
         """,
         [sale.order_id for sale in sales],
@@ -118,71 +125,15 @@ async def _write_heads(conn: Connection, sales: Sequence[Sale]) -> None:
         [sale.event_name for sale in sales],
         [sale.currency for sale in sales],
         [sale.total_minor for sale in sales],
-        [None if sale.expires_at_us is None else time_of(sale.expires_at_us) for sale in sales],
+        [at(sale.expires_at_us) for sale in sales],
         [sale.payment_id for sale in sales],
         [sale.reason for sale in sales],
+        [at(sale.authorized_at_us) for sale in sales],
+        [sale.refunded_minor for sale in sales],
+        [_json(sale.held) for sale in sales],
+        [_json(sale.moved_to) for sale in sales],
         [time_of(sale.updated_at_us) for sale in sales],
     )
-
-
-async def _add_tickets(conn: Connection, views: Iterable[Sale]) -> None:
-    rows = [
-        (ticket.ticket_id, view.order_id, ticket.unit_id, ticket.tier, ticket.label)
-        for view in views
-        for ticket in view.tickets.values()
-    ]
-    if rows:
-        await conn.execute(
-            """
-            INSERT INTO sale_tickets (ticket_id, order_id, unit_id, tier, label)
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING
-            """,
-            *map(list, zip(*rows, strict=True)),
-        )
-
-
-async def _add_history(conn: Connection, views: Iterable[Sale]) -> None:
-    rows = [
-        (event_id, view.order_id, time_of(entry.at_us), entry.code, entry.reason)
-        for view in views
-        for event_id, entry in view.history.items()
-    ]
-    if rows:
-        await conn.execute(
-            """
-            INSERT INTO sale_history (event_id, order_id, at, code, reason)
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[])
-            ON CONFLICT DO NOTHING
-            """,
-            *map(list, zip(*rows, strict=True)),
-        )
-
-
-async def _with_details(conn: Connection, sales: Sequence[Sale]) -> list[Sale]:
-    orders = [sale.order_id for sale in sales]
-    tickets: dict[str, dict[str, Ticket]] = {order: {} for order in orders}
-    history: dict[str, dict[str, Entry]] = {order: {} for order in orders}
-    if orders:
-        for row in await conn.fetch(
-            """
-            SELECT order_id, ticket_id, unit_id, tier, label FROM sale_tickets
-            WHERE order_id = ANY($1::uuid[]) ORDER BY label, ticket_id
-            """,
-            orders,
-        ):
-            ticket = Ticket(
-                ticket_id=str(row["ticket_id"]), unit_id=str(row["unit_id"]), tier=row["tier"], label=row["label"]
-            )
-            tickets[str(row["order_id"])][ticket.ticket_id] = ticket
-        for row in await conn.fetch(
-            """
-            SELECT order_id, event_id, at, code, reason FROM sale_history
-            WHERE order_id = ANY($1::uuid[]) ORDER BY at, event_id
-            """,
-            orders,
-        ):
-            history[str(row["order_id"])][str(row["event_id"])] = Entry(_us_of(row["at"]), row["code"], row["reason"])
-    return [replace(sale, tickets=tickets[sale.order_id], history=history[sale.order_id]) for sale in sales]
 
 
 def _head(row: asyncpg.Record) -> Sale:
@@ -195,20 +146,23 @@ def _head(row: asyncpg.Record) -> Sale:
         event_name=row["event_name"],
         currency=row["currency"],
         total_minor=row["total_minor"],
-        expires_at_us=None if row["expires_at"] is None else _us_of(row["expires_at"]),
+        expires_at_us=us_of(row["expires_at"]),
         payment_id=_text(row["payment_id"]),
         reason=row["reason"],
-        updated_at_us=_us_of(row["updated_at"]),
+        authorized_at_us=us_of(row["authorized_at"]),
+        refunded_minor=row["refunded_minor"],
+        held=_places(row["held"]),
+        moved_to=_places(row["moved_to"]),
+        updated_at_us=us_of(row["updated_at"]),
     )
 
 
-def time_of(us: int) -> datetime:
-    """Exact, unlike a float's. Raises OverflowError beyond the year 9999."""
-    return EPOCH + timedelta(microseconds=us)
+def _json(places: tuple[Place, ...] | None) -> str | None:
+    return None if places is None else msgspec.json.encode(places).decode()
 
 
-def _us_of(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(microseconds=1)
+def _places(text: str | None) -> tuple[Place, ...] | None:
+    return None if text is None else _decoder.decode(text)
 
 
 def _text(value: UUID | None) -> str | None:

@@ -10,14 +10,19 @@ Laws of this file:
 from dataclasses import dataclass
 
 from portal.following import FAMILY, Source
-from portal.projection import Sale, concerns, seen
+from portal.projection import concerns, seen
+from portal.sale import Sale
 from portal.store import Parked, ParkReason
 from ticketflow.delivery import lane_of
 from ticketflow.events import (
     BadEvent,
     Envelope,
+    OrderFailed,
+    Payload,
     PaymentAuthorized,
+    SaleReturn,
     SaleSettle,
+    TicketsVoided,
     decode,
     envelope_for,
     is_id,
@@ -64,7 +69,26 @@ def understand(delivery: Delivery) -> Meaning:
     view = seen(envelope, payload)
     if not is_id(view.order_id):
         return parked(delivery, envelope, "poison", "its order_id is no UUIDv7")
-    return Fact(envelope, view, _settle(envelope, payload) if isinstance(payload, PaymentAuthorized) else None)
+    if not all(map(is_id, view.refunds)):
+        return parked(delivery, envelope, "poison", "its refund_id is no UUIDv7")
+    command = command_after(payload)
+    return Fact(envelope, view, None if command is None else _enveloped(command, view.order_id, envelope))
+
+
+def command_after(payload: Payload) -> SaleSettle | SaleReturn | None:
+    """What reservation has to do when this has happened."""
+    match payload:
+        case PaymentAuthorized():  # paid for: make it sold, or say that it is lost
+            return SaleSettle(
+                hold_id=payload.order_id, payment_id=payload.payment_id, started_at_us=payload.started_at_us
+            )
+        case OrderFailed(return_id=str(return_id)):  # the places are sold to it, and the money cannot be had
+            return SaleReturn(hold_id=payload.order_id, return_id=return_id)
+        # Without places there is nothing to give back, and a command that names none means all of them.
+        case TicketsVoided(seats_back=True, unit_ids=[_, *_]):
+            return SaleReturn(hold_id=payload.order_id, return_id=payload.refund_id, unit_ids=payload.unit_ids)
+        case _:
+            return None
 
 
 def source_of(delivery: Delivery, meaning: Meaning) -> Source | None:
@@ -91,11 +115,5 @@ def parked(delivery: Delivery, envelope: Envelope | None, reason: ParkReason, de
     )
 
 
-def _settle(envelope: Envelope, payment: PaymentAuthorized) -> Envelope:
-    """The sale is paid for: reservation shall make it sold, or say that it is lost."""
-    return envelope_for(
-        SaleSettle(hold_id=payment.order_id, payment_id=payment.payment_id, started_at_us=payment.started_at_us),
-        key=payment.order_id,
-        correlation_id=envelope.correlation_id,
-        traceparent=envelope.traceparent,
-    )
+def _enveloped(command: Payload, order_id: str, cause: Envelope) -> Envelope:
+    return envelope_for(command, key=order_id, correlation_id=cause.correlation_id, traceparent=cause.traceparent)

@@ -1,5 +1,6 @@
 """Settings of the sandbox, from SANDBOX_*."""
 
+import ssl
 from pathlib import Path
 
 import msgspec
@@ -29,3 +30,24 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("SANDBOX_WEBHOOK_SECRETS names no secret, and SANDBOX_WEBHOOK_URL is set")
         if self.mercadopago_currency not in EXPONENTS:
             raise ValueError("SANDBOX_MERCADOPAGO_CURRENCY is no currency of ISO 4217")
+
+
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """It takes mail at ``smtp_port``, and shows it at ``http_port``/mails. With a certificate it offers STARTTLS."""
+
+    http_host: str = "127.0.0.1"
+    http_port: int
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int
+    smtp_tls_cert: Path | None = None
+    smtp_tls_key: Path | None = None
+    instance: str = "mail"
+    log_level: str = "info"
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Raises OSError when the files cannot be used."""
+        if self.smtp_tls_cert is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.smtp_tls_cert, self.smtp_tls_key)
+        return context

@@ -31,6 +31,14 @@ class Ports:
         return self.base + 5
 
     @property
+    def mail_smtp(self) -> int:
+        return self.base + 7
+
+    @property
+    def mail_http(self) -> int:
+        return self.base + 8
+
+    @property
     def reservation_http(self) -> tuple[int, int]:
         return (self.base + 10, self.base + 11)
 

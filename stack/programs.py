@@ -57,6 +57,7 @@ class Service:
     secrets: Mapping[str, str]
     feed: int | None = None
     migrates: bool = False  # one of each module does
+    other_ports: tuple[int, ...] = ()
 
 
 def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
@@ -85,7 +86,12 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
     bank_secrets = {**provider, "WEBHOOK_SECRETS": "webhook-secret"}
     hooks = {"PROVIDER_WEBHOOK_SECRETS": "webhook-secret"}
     billing_secrets = {"DATABASE_PASSWORD": "billing-database", **provider, **hooks, **admin, **tokens}
-    portal = {"DATABASE_DSN": "portal-dsn", **amqp, **admin}
+    portal = {"DATABASE_DSN": "portal-dsn", **amqp, **admin, **tokens}
+    telling = {
+        "SMTP_URL": f"smtp://{host}:{ports.mail_smtp}",
+        "MAIL_FROM": "tickets@ticketflow.example",
+        "PUBLIC_URL": f"http://{host}:{ports.http}",
+    }
     serving = to_billing | tls_settings(tls, "reservation")
     bridging = feed(ports.bridge_feed) | tls_settings(tls, "bridge")
     replicas = [
@@ -94,6 +100,15 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
     ]
     return [
         Service("sandbox", "sandbox", "provider", ports.sandbox, bank, bank_secrets),
+        Service(
+            "mail",
+            "sandbox",
+            "mail",
+            ports.mail_http,
+            {"SMTP_HOST": host, "SMTP_PORT": ports.mail_smtp},
+            {},
+            other_ports=(ports.mail_smtp,),
+        ),
         *replicas,
         Service("billing-web", "billing", "web", ports.billing_web, billing, billing_secrets, migrates=True),
         Service(
@@ -111,7 +126,7 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
             "portal",
             "serve",
             ports.portal,
-            to_reservation | tls_settings(tls, "portal"),
+            to_reservation | telling | tls_settings(tls, "portal"),
             portal,
             migrates=True,
         ),
@@ -140,6 +155,7 @@ def service_program(service: Service, secrets: Path, code: str) -> Program:
     ports = {f"{service.name} http": service.http}
     if service.feed is not None:
         ports[f"{service.name} feed"] = service.feed
+    ports |= {f"{service.name} {port}": port for port in service.other_ports}
     return Program(
         name=service.name,
         command=[sys.executable, "-m", service.module, service.argument],

@@ -55,6 +55,9 @@ class Shop:
         headers = {"Idempotency-Key": str(uuid.uuid4())} | ({"X-Hold-Token": token} if token else {})
         return await self._insist("POST", path, body, headers, wait_for)
 
+    async def put(self, path: str, body: object, headers: dict[str, str]) -> Answer:
+        return await self._insist("PUT", path, body, headers)
+
     async def admin(self, path: str, body: object, key: str | None = None) -> Answer:
         headers = {"Idempotency-Key": key or str(uuid.uuid4())} | self._admin
         return await self._insist("POST", path, body, headers)

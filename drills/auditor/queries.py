@@ -10,7 +10,7 @@ PLACES = """
            count(*) FILTER (WHERE state = 'sold')
       FROM units WHERE event_id = $1::uuid"""
 UNDECIDED_HOLDS = "SELECT count(*) FROM holds WHERE event_id = $1::uuid AND state = 'HELD'"
-UNDECIDED_SALES = "SELECT count(*) FROM sales WHERE event_id = $1::uuid AND state NOT IN ('CONFIRMED', 'FAILED')"
+UNDECIDED_SALES = "SELECT count(*) FROM sales WHERE event_id = $1::uuid AND state IN ('PENDING', 'PAYING')"
 UNDECIDED_ORDERS = "SELECT count(*) FROM orders WHERE event_id = %s AND state = 'PENDING'"
 UNDECIDED_PAYMENTS = """
     SELECT count(*) FROM payments JOIN orders USING (order_id)

@@ -141,6 +141,7 @@ TIERS = (
             "database-dsn": _postgres_dsn("portal", "portal"),
             "amqps-url": _amqp_url("portal"),
             "admin-key": same("reservation/admin-key"),
+            "hold-token-keys": same("reservation/hold-token-keys"),
             **_feed("portal", "portal"),
         },
     ),

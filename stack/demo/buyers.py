@@ -42,6 +42,13 @@ class Crowd:
         self.doing[after] += 1
 
 
+async def leave_address(shop: Shop, buyer_id: str, token: str) -> None:
+    """Where the buyer's mail goes; ``token``: the buyer's own. Raises StackError."""
+    address = {"email": f"{buyer_id}@buyers.example"}
+    answer = await shop.put(f"/api/v1/buyers/{buyer_id}/contact", address, {"X-Buyer-Token": token})
+    answer.expect("an address")
+
+
 async def buy(shop: Shop, crowd: Crowd, event_id: str, buyer_id: str) -> Sale:
     """Tries for random free seats until one is his or none is free; then pays, and waits for the tickets."""
     crowd.doing["choosing"] += 1

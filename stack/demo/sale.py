@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 
 from stack import queries
 from stack.demo import walk
-from stack.demo.buyers import Crowd, Outcome, Sale, buy
+from stack.demo.buyers import Crowd, Outcome, Sale, buy, leave_address
 from stack.progress import say
 from stack.queries import Stores, Totals
 from stack.seed import create_event, seed
 from stack.shop import Shop, open_shop
 from stack.stack import Stack
+from ticketflow.events import buyer_token
 
 BUYERS = 120
+BUYER_IDS = [f"buyer-{number:03}" for number in range(1, BUYERS + 1)]
 SEATS = 60
 ROWS = ["A", "B", "C"]  # 20 seats each
 AGREE_S = 30
@@ -49,16 +51,18 @@ async def _sell(stack: Stack, hall_id: str, name: str) -> tuple[str, list[Sale],
     async with open_shop(stack.settings.base_url, stack.secrets.get("admin-key")) as shop:
         tiers = [{"name": "Stalls", "price_minor": 4500, "rows": ROWS}]
         event_id = await create_event(shop, hall_id, {"name": name, "tiers": tiers})
+        await _leave_addresses(shop, stack.secrets.get("hold-token-key"))
         progress = asyncio.create_task(_tell_progress(crowd))
         try:
-            sales = await _crowd(shop, crowd, event_id)
+            sales = await asyncio.gather(*(buy(shop, crowd, event_id, buyer_id) for buyer_id in BUYER_IDS))
         finally:
             progress.cancel()
     return event_id, sales, crowd.refused_seats
 
 
-async def _crowd(shop: Shop, crowd: Crowd, event_id: str) -> list[Sale]:
-    return await asyncio.gather(*(buy(shop, crowd, event_id, f"buyer-{number:03}") for number in range(1, BUYERS + 1)))
+async def _leave_addresses(shop: Shop, key: str) -> None:
+    tokens = {buyer_id: buyer_token.issue([key], buyer_id) for buyer_id in BUYER_IDS}
+    await asyncio.gather(*(leave_address(shop, buyer_id, token) for buyer_id, token in tokens.items()))
 
 
 async def _tell_progress(crowd: Crowd) -> None:
@@ -116,9 +120,13 @@ def _tell_totals(totals: Totals, problems: list[str]) -> None:
 
 def _tell_where_to_go(stack: Stack, event_id: str, sales: list[Sale]) -> None:
     url = stack.settings.base_url
-    buyer = next((sale.buyer_id for sale in sales if sale.outcome is Outcome.CONFIRMED), "buyer-001")
+    sold = next((sale for sale in reversed(sales) if sale.outcome is Outcome.CONFIRMED), None)
+    buyer_id = sold.buyer_id if sold is not None else BUYER_IDS[0]
     say("\nWhere to go on:")
     say(f"  {url}/api/v1/events/{event_id}/availability")
-    say(f"  {url}/api/v1/sales?buyer_id={buyer}")
+    say(f"  {url}/api/v1/sales?buyer_id={buyer_id}")
+    if sold is not None:
+        say(f"  {url}/sales/{sold.hold_id}  (the same sale as its buyer's page)")
+    say(f"  http://127.0.0.1:{stack.ports.mail_http}/mails?to={buyer_id}@buyers.example")
     say(f"  {url}/openapi/reservation.json  (billing, portal)")
     say("  make status   make logs   make stop   make clean")

@@ -9,7 +9,7 @@ import pytest
 from portal import service, store
 from portal.applier import Applier
 from portal.consumer import IDLE_S, Applies, Consumer
-from portal.projection import Sale
+from portal.sale import Sale
 from portal.settings import DatabaseSettings
 from tests.support.databases import Database
 from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect

@@ -1,58 +1,27 @@
-"""What buyers ask, and what /readyz says: the whole portal as a service in this process."""
+"""What buyers ask, and what /readyz says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import aiohttp
 import pytest
 
-from portal import service as wiring
-from portal.settings import PortalSettings
 from stack.servers.postgres import PostgresServer
 from tests.integration.portal.conftest import Portal
+from tests.integration.portal.serving import TOKEN_KEYS, Client, serving
 from tests.support.databases import Database
-from tests.support.ports import free_port
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
 from tests.unit.portal.events import SaleEvents
 from ticketflow.events import new_id
-from ticketflow.runtime.address import Address
-from ticketflow.runtime.service import Service
 from ticketflow.runtime.settings import Secret
-
-
-class Client:
-    def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
-        self._base = base
-        self._session = session
-
-    async def get(self, path: str, query: Mapping[str, Any] | None = None) -> tuple[int, Any]:
-        async with self._session.get(self._base + path, params=query) as response:
-            self.headers = response.headers
-            return response.status, await response.json(content_type=None)
-
-    async def ready(self) -> bool:
-        return (await self.get("/readyz"))[0] == 200
 
 
 @pytest.fixture
 async def client(migrated: Database, rabbitmq_vhost: str) -> AsyncIterator[Client]:
-    """The service, with a reservation that is not there: nothing is staged long enough to matter."""
-    settings = PortalSettings(
-        database_dsn=Secret(migrated.dsn),
-        http_port=free_port(),
-        amqp_url=Secret(rabbitmq_vhost),
-        reservation_feed=(Address("127.0.0.1", 1),),
-        admin_key=Secret("admin"),
-    )
-    service = Service("portal", "portal")
-    await wiring.serve(service, settings)
-    async with aiohttp.ClientSession() as session:
-        client = Client(f"http://127.0.0.1:{settings.http_port}", session)
-        await wait_until(client.ready, 15)
+    keys = tuple(map(Secret, TOKEN_KEYS))
+    async with serving(migrated, rabbitmq_vhost, hold_token_keys=keys) as client:
         yield client
-    await service.drain(5)
 
 
 @pytest.fixture
@@ -89,9 +58,12 @@ async def test_a_sale_as_its_buyer_sees_it(client: Client, publisher: Portal) ->
         "reason": None,
         "total_minor": 2500,
         "currency": "EUR",
+        "refunded_minor": 0,
+        "moved": False,
         "expires_at": "2026-11-18T11:11:40.000000Z",
         "tickets": [
-            {"ticket_id": ticket.ticket_id, "tier": "stalls", "label": ticket.label} for ticket in sale.tickets
+            {"ticket_id": ticket.ticket_id, "tier": "stalls", "label": ticket.label, "voided": False}
+            for ticket in sale.tickets
         ],
         "updated_at": "2026-11-18T11:06:44.000000Z",
         "history": [

@@ -160,6 +160,8 @@ async def client(front: Front) -> AsyncIterator[aiohttp.ClientSession]:
         ("/api/v1/admin/wallets/buyer-1/freezes", "BILLING"),
         ("/api/v1/sales", "PORTAL"),
         ("/api/v1/sales/1", "PORTAL"),
+        ("/sales/1", "PORTAL"),
+        ("/api/v1/buyers/ann:1/contact", "PORTAL"),
     ],
 )
 async def test_each_path_has_its_service(client: aiohttp.ClientSession, path: str, by: str) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from ticketflow.events import hold_token, is_id, new_id, time_of_us
+from ticketflow.events import buyer_token, hold_token, is_id, new_id, time_of_us
 
 HOLD = "01890a5d-ac96-774b-bcce-b302099a8057"
 OTHER = "01890a5d-ac96-774b-bcce-b302099a8058"
@@ -44,3 +44,13 @@ def test_a_key_can_be_changed_while_holds_live() -> None:
     old = hold_token.issue(["old"], HOLD)
     assert hold_token.verify(["new", "old"], HOLD, old)
     assert hold_token.issue(["new", "old"], HOLD) != old
+
+
+def test_a_buyers_token_is_his_and_no_holds() -> None:
+    token = buyer_token.issue(["k1"], HOLD)
+    assert len(token) == 43
+    assert buyer_token.verify(["k2", "k1"], HOLD, token)
+    assert not buyer_token.verify(["k1"], OTHER, token)
+    assert not buyer_token.verify(["k1"], HOLD, hold_token.issue(["k1"], HOLD)), "the same id, another purpose"
+    assert not buyer_token.verify([], HOLD, token)
+    assert not buyer_token.verify(["k1"], "ünn\ud800", "é\ud800")

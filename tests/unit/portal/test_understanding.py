@@ -9,7 +9,7 @@ from portal.following import Source
 from portal.store import Parked
 from portal.understanding import Fact, Ignored, Meaning, source_of, understand
 from tests.unit.portal.events import SaleEvents
-from ticketflow.events import Envelope, SaleSettle, encode, payload_of
+from ticketflow.events import Envelope, SaleReturn, SaleSettle, encode, new_id, payload_of
 from ticketflow.events.replay import StreamPosition, position_event
 from ticketflow.runtime.amqp import Delivery
 
@@ -51,6 +51,60 @@ def test_a_paid_sale_asks_reservation_to_settle() -> None:
         hold_id=events.order_id, payment_id=events.payment_id, started_at_us=1_795_000_000_000_000
     )
     assert command.id != authorized.id
+
+
+def test_a_failed_order_whose_seats_were_sold_has_them_returned() -> None:
+    events, return_id = SaleEvents(), new_id()
+
+    fact = meaning_of(events.failed("capture_refused", return_id))
+
+    assert isinstance(fact, Fact)
+    assert fact.command is not None
+    assert (fact.command.kind, fact.command.key, fact.command.correlation_id) == (
+        "sale.return",
+        events.order_id,
+        "walk-ann",
+    )
+    assert payload_of(fact.command) == SaleReturn(hold_id=events.order_id, return_id=return_id)
+    ended = meaning_of(events.failed())
+    assert isinstance(ended, Fact)
+    assert ended.command is None, "its seats were never sold"
+
+
+def test_void_tickets_give_their_seats_back_when_they_shall() -> None:
+    events, refund_id = SaleEvents(), new_id()
+
+    fact = meaning_of(events.tickets_voided(refund_id, 1, seats_back=True))
+
+    assert isinstance(fact, Fact)
+    assert fact.command is not None
+    assert payload_of(fact.command) == SaleReturn(
+        hold_id=events.order_id, return_id=refund_id, unit_ids=[events.units[1]]
+    )
+    kept = meaning_of(events.tickets_voided(refund_id, 1))
+    assert isinstance(kept, Fact)
+    assert kept.command is None
+    none = meaning_of(with_payload(events.tickets_voided(refund_id, seats_back=True), unit_ids=[]))
+    assert isinstance(none, Fact)
+    assert none.command is None, "a command without places would mean all of them"
+
+
+def test_a_message_from_before_returns_is_read() -> None:
+    failed = SaleEvents().failed()
+    fields = msgspec.msgpack.decode(failed.payload)
+    del fields["return_id"]
+
+    fact = meaning_of(msgspec.structs.replace(failed, payload=msgspec.Raw(msgspec.msgpack.encode(fields))))
+
+    assert isinstance(fact, Fact)
+    assert fact.command is None
+
+
+def test_a_refund_id_that_is_none_is_poison() -> None:
+    parked = meaning_of(SaleEvents().tickets_voided("42"))
+
+    assert isinstance(parked, Parked)
+    assert parked.reason == "poison"
 
 
 def test_kinds_of_the_future_and_of_others_are_ignored() -> None:

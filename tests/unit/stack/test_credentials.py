@@ -91,6 +91,7 @@ def test_a_password_needs_no_quoting_anywhere_and_is_the_only_one_of_its_kind(ma
         ("proxysql/monitor-password", "mariadb/monitor-password"),
         ("billing/hold-token-keys", "reservation/hold-token-keys"),
         ("portal/admin-key", "reservation/admin-key"),
+        ("portal/hold-token-keys", "reservation/hold-token-keys"),
         ("billing/provider-key", "provider/provider-key"),
         ("billing/webhook-secrets", "provider/webhook-secrets"),
         ("auditor/rabbitmq-password", "rabbitmq/admin-password"),

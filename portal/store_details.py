@@ -1,0 +1,182 @@
+"""The SQL of what hangs on a sale: tickets, voids, refunds, history.
+
+Every function uses the caller's connection; nothing here commits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from portal.sale import Entry, Refund, Sale
+from portal.times import at, time_of, us_of
+from ticketflow.events import Ticket
+from ticketflow.runtime.postgres import Connection
+
+HISTORY_MAX = 200  # of a sale, the newest: no sale has twenty, and no answer may grow without end
+
+
+async def add(conn: Connection, views: Iterable[Sale]) -> None:
+    """The details of ``views``, beside those that are stored."""
+    views = list(views)
+    await _add_tickets(conn, views)
+    await _add_voided(conn, views)
+    await _add_refunds(conn, views)
+    await _add_history(conn, views)
+
+
+async def added_to(conn: Connection, sales: Sequence[Sale], *, history: bool = True) -> list[Sale]:
+    """``sales``, as read without their details, with them; the history only if it is asked for."""
+    if not sales:
+        return []
+    orders = [sale.order_id for sale in sales]
+    tickets: dict[str, dict[str, Ticket]] = {order: {} for order in orders}
+    voided: dict[str, dict[str, str]] = {order: {} for order in orders}
+    for row in await conn.fetch(
+        """
+        SELECT order_id, ticket_id, unit_id, tier, label FROM sale_tickets
+        WHERE order_id = ANY($1::uuid[]) ORDER BY label, ticket_id
+        """,
+        orders,
+    ):
+        ticket = Ticket(
+            ticket_id=str(row["ticket_id"]), unit_id=str(row["unit_id"]), tier=row["tier"], label=row["label"]
+        )
+        tickets[str(row["order_id"])][ticket.ticket_id] = ticket
+    for row in await conn.fetch(
+        "SELECT order_id, ticket_id, refund_id FROM sale_voided WHERE order_id = ANY($1::uuid[]) ORDER BY ticket_id",
+        orders,
+    ):
+        voided[str(row["order_id"])][str(row["ticket_id"])] = str(row["refund_id"])
+    refunds = await _refunds(conn, orders)
+    histories = await _history(conn, orders) if history else {}
+    return [
+        replace(
+            sale,
+            tickets=tickets[sale.order_id],
+            voided=voided[sale.order_id],
+            refunds=refunds[sale.order_id],
+            history=histories.get(sale.order_id, {}),
+        )
+        for sale in sales
+    ]
+
+
+async def _refunds(conn: Connection, orders: Sequence[str]) -> dict[str, dict[str, Refund]]:
+    found: dict[str, dict[str, Refund]] = {order: {} for order in orders}
+    for row in await conn.fetch(
+        """
+        SELECT order_id, refund_id, requested_at, done_at, amount_minor, credits_minor, reason FROM sale_refunds
+        WHERE order_id = ANY($1::uuid[]) ORDER BY refund_id
+        """,
+        orders,
+    ):
+        found[str(row["order_id"])][str(row["refund_id"])] = Refund(
+            requested_at_us=us_of(row["requested_at"]),
+            done_at_us=us_of(row["done_at"]),
+            amount_minor=row["amount_minor"],
+            credits_minor=row["credits_minor"],
+            reason=row["reason"],
+        )
+    return found
+
+
+async def _history(conn: Connection, orders: Sequence[str]) -> dict[str, dict[str, Entry]]:
+    found: dict[str, dict[str, Entry]] = {order: {} for order in orders}
+    for row in await conn.fetch(
+        """
+        SELECT wanted.order_id, h.event_id, h.at, h.code, h.reason
+        FROM unnest($1::uuid[]) AS wanted (order_id),
+             LATERAL (SELECT event_id, at, code, reason FROM sale_history
+                      WHERE sale_history.order_id = wanted.order_id ORDER BY at DESC, event_id DESC LIMIT $2) AS h
+        ORDER BY h.at, h.event_id
+        """,
+        orders,
+        HISTORY_MAX,
+    ):
+        found[str(row["order_id"])][str(row["event_id"])] = Entry(us_of(row["at"]), row["code"], row["reason"])
+    return found
+
+
+async def _add_tickets(conn: Connection, views: Sequence[Sale]) -> None:
+    await _insert(
+        conn,
+        """
+        INSERT INTO sale_tickets (ticket_id, order_id, unit_id, tier, label)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING
+        """,
+        [
+            (ticket.ticket_id, view.order_id, ticket.unit_id, ticket.tier, ticket.label)
+            for view in views
+            for ticket in view.tickets.values()
+        ],
+    )
+
+
+async def _add_voided(conn: Connection, views: Sequence[Sale]) -> None:
+    await _insert(
+        conn,
+        """
+        INSERT INTO sale_voided (ticket_id, order_id, refund_id)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+        ON CONFLICT (ticket_id) DO UPDATE SET refund_id = greatest(sale_voided.refund_id, excluded.refund_id)
+        WHERE sale_voided.refund_id < excluded.refund_id
+        """,
+        [
+            (ticket_id, view.order_id, refund_id)
+            for view in views
+            for ticket_id, refund_id in sorted(view.voided.items())
+        ],
+    )
+
+
+async def _add_refunds(conn: Connection, views: Sequence[Sale]) -> None:
+    await _insert(
+        conn,
+        """
+        INSERT INTO sale_refunds AS known
+            (refund_id, order_id, requested_at, done_at, amount_minor, credits_minor, reason)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[],
+                             $5::bigint[], $6::bigint[], $7::text[])
+        ON CONFLICT (refund_id) DO UPDATE SET
+            requested_at = least(known.requested_at, excluded.requested_at),
+            done_at = least(known.done_at, excluded.done_at),
+            amount_minor = greatest(known.amount_minor, excluded.amount_minor),
+            credits_minor = greatest(known.credits_minor, excluded.credits_minor),
+            reason = greatest(known.reason COLLATE "C", excluded.reason COLLATE "C")
+        """,  # least and greatest pass over NULL: as portal.projection.merge_refunds
+        [
+            (
+                refund_id,
+                view.order_id,
+                at(refund.requested_at_us),
+                at(refund.done_at_us),
+                refund.amount_minor,
+                refund.credits_minor,
+                refund.reason,
+            )
+            for view in views
+            for refund_id, refund in sorted(view.refunds.items())
+        ],
+    )
+
+
+async def _add_history(conn: Connection, views: Sequence[Sale]) -> None:
+    await _insert(
+        conn,
+        """
+        INSERT INTO sale_history (event_id, order_id, at, code, reason)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        [
+            (event_id, view.order_id, time_of(entry.at_us), entry.code, entry.reason)
+            for view in views
+            for event_id, entry in view.history.items()
+        ],
+    )
+
+
+async def _insert(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """One array for each column."""
+    if rows:
+        await conn.execute(statement, *map(list, zip(*rows, strict=True)))
