@@ -1,4 +1,4 @@
-"""Many sales: constant memory, and one difference among them is found. TICKETFLOW_AUDIT_SALES=100000 makes them more."""
+"""Many sales: constant memory, and one difference among them is found. TICKETFLOW_AUDIT_SALES: how many (12000)."""
 
 import asyncio
 import os

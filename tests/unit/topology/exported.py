@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 
 Metrics = Mapping[str, frozenset[str]]  # name: labels
 
-PACKAGES = ("ticketflow", "reservation", "billing", "bridge", "portal", "sandbox")
+PACKAGES = ("ticketflow", "reservation", "billing", "bridge", "portal", "sandbox", "audit")
 OF_THE_TARGET = frozenset({"job", "instance"})  # Prometheus adds them to everything
 
 # Read at /metrics of the servers of docker-compose.yml, on 21 November 2026, unless it says otherwise. Only what rules

@@ -1,6 +1,7 @@
-"""The table of metrics in docs/operations.md: what the code has, and nothing else, and alerts that look at it."""
+"""The tables of metrics in docs/operations.md: what the code has, and nothing else, and alerts that look at it."""
 
 import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from tests.unit.topology.promql import names_in
 
 ROOT = Path(__file__).parents[3]
 MODULES = ("ticketflow.delivery.metrics", "ticketflow.feed.metrics", "bridge.metrics", "portal.metrics")
+PACKAGES = ("billing", "audit")  # all that their modules have
 FROM_ELSEWHERE = {"store_faults_total": {"pool", "kind"}}  # of a package whose other metrics are not about the ring
 PARTS = ("_bucket", "_count", "_sum")
 
@@ -24,9 +26,9 @@ class Line(NamedTuple):
 
 def table() -> dict[str, Line]:
     text = (ROOT / "docs" / "operations.md").read_text()
-    (section,) = re.findall(r"^## Metrics of the ring\n(.+?)^## ", text, re.MULTILINE | re.DOTALL)
+    sections = re.findall(r"^## Metrics of [a-z ]+\n(?:.+?)(?=^## )", text, re.MULTILINE | re.DOTALL)
     found: dict[str, Line] = {}
-    for row in re.findall(r"^\| `.+\|$", section, re.MULTILINE):
+    for row in re.findall(r"^\| `.+\|$", "\n".join(sections), re.MULTILINE):
         names, labels, _says, alerts = (cell.strip() for cell in row.strip("|").split("|"))
         for name in re.findall(r"`(\w+)`", names):
             assert name not in found, f"{name} stands there twice"
@@ -35,9 +37,19 @@ def table() -> dict[str, Line]:
     return found
 
 
+def modules_of(packages: tuple[str, ...]) -> list[str]:
+    folders = [str(ROOT / package) for package in packages]
+    return [
+        found.name
+        for package, folder in zip(packages, folders, strict=True)
+        for found in pkgutil.walk_packages([folder], f"{package}.")
+        if not found.name.endswith("__main__")
+    ]
+
+
 def registered() -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
-    for module in map(importlib.import_module, MODULES):
+    for module in map(importlib.import_module, (*MODULES, *modules_of(PACKAGES))):
         for value in vars(module).values():
             if isinstance(value, MetricWrapperBase):
                 name = value._name + ("_total" if value._type == "counter" else "")
@@ -70,7 +82,7 @@ TABLE = table()
 ALERTS = looked_at()
 
 
-def test_every_metric_of_the_ring_stands_in_the_table_with_its_labels() -> None:
+def test_every_metric_stands_in_a_table_with_its_labels() -> None:
     assert {name: line.labels for name, line in TABLE.items()} == registered()
 
 
@@ -80,7 +92,7 @@ def test_the_alerts_of_a_metric_exist(metric: str) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_stands_beside_every_metric_of_the_ring_that_it_looks_at(alert: str) -> None:
+def test_an_alert_stands_beside_every_metric_that_it_looks_at(alert: str) -> None:
     silent = {metric for metric in ALERTS[alert] & TABLE.keys() if alert not in TABLE[metric].alerts}
     # RepeatsMany only leaves out what a rewind brought; its own number is that of the repeats.
     assert silent - ({"delivery_rewinds_total"} if alert == "RepeatsMany" else set()) == set()
