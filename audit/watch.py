@@ -8,7 +8,7 @@ from audit.money.kinds import KINDS
 from audit.money.read_provider import Asking, opened_provider
 from audit.money.round import Outcome, Round
 from audit.settings import WatchSettings, read_watch
-from billing.provider import Provider
+from billing.providers.port import Provider
 from ticketflow.runtime import log, metrics
 from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.http import HttpServer

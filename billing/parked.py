@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from billing.changes import Changes
 from billing.command_pool import command_pool
-from billing.handlers import handlers
+from billing.orders.changes import Changes
+from billing.orders.handlers import handlers
 from billing.service import IN_STREAM, OUT_STREAM
 from ticketflow.delivery import MariaDBDialect, Outbox, Parking
 from ticketflow.delivery.parking_commands import main as commands

@@ -6,28 +6,28 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from billing.api import Api
-from billing.cancellation_api import CancellationApi
-from billing.cancellations import Cancellations, CancellationWatch, CancellationWorker
-from billing.changes import Changes
-from billing.exports import Exports
-from billing.handlers import handlers
-from billing.inbox_workers import InboxWatch, WebhookPurge, inbox_workers
-from billing.pacing import Pace
-from billing.paying_back import RefundWatch, RefundWorker
-from billing.payments import Payments
-from billing.provider import Provider
-from billing.provider_choice import provider_of
-from billing.refund_api import RefundApi
-from billing.refund_desk import RefundDesk
-from billing.refunds import Refunds
+from billing.exports.routes import Exports
+from billing.orders.api import Api
+from billing.orders.changes import Changes
+from billing.orders.handlers import handlers
+from billing.payments.paying import Payments
+from billing.payments.settlements import Settlements
+from billing.payments.workers import KeyPurge, Watch, payment_workers
+from billing.providers.choice import provider_of
+from billing.providers.port import Provider
+from billing.refunds.api import RefundApi
+from billing.refunds.cancellation_api import CancellationApi
+from billing.refunds.cancellations import Cancellations, CancellationWatch, CancellationWorker
+from billing.refunds.deciding import Refunds
+from billing.refunds.desk import RefundDesk
+from billing.refunds.pacing import Pace
+from billing.refunds.paying_back import RefundWatch, RefundWorker
 from billing.settings import DatabaseSettings, ListenerSettings, ProviderSettings, WebSettings
-from billing.settlements import Settlements
-from billing.topups import Topups
-from billing.wallet_admin_api import WalletAdminApi
-from billing.wallet_api import WalletApi
-from billing.webhook_api import WebhookApi
-from billing.workers import KeyPurge, Watch, payment_workers
+from billing.wallets.admin_api import WalletAdminApi
+from billing.wallets.api import WalletApi
+from billing.wallets.topups import Topups
+from billing.webhooks.door import WebhookApi
+from billing.webhooks.workers import InboxWatch, WebhookPurge, inbox_workers
 from ticketflow.delivery import (
     SCHEMA,
     HoleCheck,

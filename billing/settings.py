@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from billing.ledger import MINOR_MAX
+from billing.ledger.entries import MINOR_MAX
 from ticketflow.currencies import EXPONENTS
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.settings import Secret, host_name

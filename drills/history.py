@@ -120,7 +120,7 @@ class Order(Row, frozen=True):
 class Payment(Row, frozen=True):
     payment_id: str
     order_id: str
-    state: str  # see billing/states.py
+    state: str  # see billing/orders/states.py
     amount_minor: int
 
 

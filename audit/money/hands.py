@@ -8,7 +8,7 @@ from typing import Any
 from audit.money.sides import Difference
 from audit.money.stores import Stores
 from audit.stores import PostgresOnce
-from billing.provider import Provider
+from billing.providers.port import Provider
 from ticketflow.delivery import MariaDBDialect, Outbox, PostgresDialect
 from ticketflow.events import Payload, envelope_for
 from ticketflow.runtime.mariadb import execute

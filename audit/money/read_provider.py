@@ -12,8 +12,8 @@ from typing import Literal
 from audit.money.limits import Limits
 from audit.money.sides import Deal, Payment, Taken
 from audit.settings import AuditSettings
-from billing.provider import Authorization, Provider, ProviderUnavailable
-from billing.provider_choice import provider_of
+from billing.providers.choice import provider_of
+from billing.providers.port import Authorization, Provider, ProviderUnavailable
 from billing.settings import ProviderSettings
 
 Which = Literal["all", "recent", "none"]

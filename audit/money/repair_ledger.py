@@ -4,10 +4,10 @@ from audit.ledger_repair import rebuild_balance
 from audit.money.hands import Hands, RepairRefused
 from audit.money.judge_ledger import correction_id, delta_of
 from audit.money.sides import Deal, Difference, Order
-from billing import ledger_causes as causes
-from billing.ledger import Entry, LedgerError
-from billing.ledger_accounts import Account
-from billing.ledger_causes import Purchase
+from billing.ledger import causes
+from billing.ledger.accounts import Account
+from billing.ledger.causes import Purchase
+from billing.ledger.entries import Entry, LedgerError
 from billing.store.ledger import record
 from ticketflow.currencies import CurrencyUnknown
 

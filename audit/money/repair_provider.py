@@ -6,8 +6,8 @@ from typing import TypeVar
 from audit.money.hands import Hands, RepairRefused
 from audit.money.judge_provider import refunds_of
 from audit.money.sides import Deal, Difference
-from billing.giving_back import give_back as everything_back
-from billing.provider import Authorization, Provider, ProviderError, ProviderIndefinite
+from billing.payments.giving_back import give_back as everything_back
+from billing.providers.port import Authorization, Provider, ProviderError, ProviderIndefinite
 from ticketflow.runtime.errors import Indefinite
 
 T = TypeVar("T")

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS order_lines (
 CREATE TABLE IF NOT EXISTS payments (
     payment_id       CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'UUIDv7; also the reference and the idempotency key at the provider.',
     order_id         CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'What is being paid.',
-    state            ENUM ('STARTED', 'AUTHORIZED', 'DECLINED', 'FAILED', 'SETTLED', 'CAPTURED', 'VOIDING', 'VOIDED') NOT NULL COMMENT 'See the table of moves in billing/states.py.',
+    state            ENUM ('STARTED', 'AUTHORIZED', 'DECLINED', 'FAILED', 'SETTLED', 'CAPTURED', 'VOIDING', 'VOIDED') NOT NULL COMMENT 'See the table of moves in billing/orders/states.py.',
     amount_minor     BIGINT NOT NULL COMMENT 'The total of the order.',
     currency         CHAR(3) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'ISO 4217.',
     method           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'card.',
@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS order_history (
     position   BIGINT NOT NULL AUTO_INCREMENT COMMENT 'Order of writing within one order.',
     order_id   CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'The order.',
     at         DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When.',
-    code       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'What happened; the codes stand in billing/orders.py.',
+    code       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'What happened; the codes stand in billing/orders/rules.py.',
     payment_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'The payment it happened to.',
     reason     VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NULL COMMENT 'Why.',
     PRIMARY KEY (position),

@@ -4,7 +4,7 @@
 CREATE TABLE IF NOT EXISTS ledger_entries (
     entry_id BIGINT NOT NULL AUTO_INCREMENT COMMENT 'Of one account, in the order of writing: it is given while the row of its balance is locked.',
     at       DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When, UTC, by the clock of this database.',
-    cause    VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'What happened; see billing/ledger.py.',
+    cause    VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'What happened; see billing/ledger/entries.py.',
     cause_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'To what: the payment, refund, top-up, ...',
     currency CHAR(3) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'ISO 4217; of all its lines.',
     order_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'The order it was for, if for one.',
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS ledger_entries (
 CREATE TABLE IF NOT EXISTS ledger_postings (
     entry_id     BIGINT NOT NULL COMMENT 'The entry.',
     line         TINYINT UNSIGNED NOT NULL COMMENT 'From 0.',
-    account      VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'Kind and owner, as in wallet:buyer-1; see billing/ledger_accounts.py.',
+    account      VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'Kind and owner, as in wallet:buyer-1; see billing/ledger/accounts.py.',
     amount_minor BIGINT NOT NULL COMMENT 'Debit above zero, credit below; an entry sums to nothing.',
     PRIMARY KEY (entry_id, line),
     UNIQUE KEY ledger_postings_account (account, entry_id, amount_minor),

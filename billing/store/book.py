@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing.ledger_causes import Purchase
-from billing.orders import Code, Decision, Fact, Order, Payment
-from billing.states import OrderState, PaymentState
+from billing.ledger.causes import Purchase
+from billing.orders.rules import Code, Decision, Fact, Order, Payment
+from billing.orders.states import OrderState, PaymentState
 from billing.store.times import of_us, to_us
 from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
 from ticketflow.runtime.errors import Retryable

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing.ledger_accounts import frozen
+from billing.ledger.accounts import frozen
 from ticketflow.runtime.mariadb import query
 
 Conn = Any

@@ -5,7 +5,7 @@ second waits for the first to commit, and then the CHECK sees what is left. On t
 waits: both write the row, certification lets the first of them in the cluster's order through, and the other one gets
 1213 at COMMIT (Retryable): it runs again, and sees what is left.
 
-No deadlocks among ourselves: all rows of all entries of one call are locked in one order (ledger_accounts.Kind), by the
+No deadlocks among ourselves: all rows of all entries of one call are locked in one order (ledger/accounts.py, Kind), by the
 UPDATE that changes them. A transaction that writes more than one entry does it by one call. What all buyers share is
 divided into PARTS rows, so that the captures of one event do not queue up behind each other's COMMIT.
 """
@@ -16,8 +16,8 @@ from typing import Any
 
 import pymysql.err
 
-from billing.ledger import Cause, Entry, InsufficientCredits, LedgerConflict, Line
-from billing.ledger_accounts import Account, Kind
+from billing.ledger.accounts import Account, Kind
+from billing.ledger.entries import Cause, Entry, InsufficientCredits, LedgerConflict, Line
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.mariadb import execute, query
 

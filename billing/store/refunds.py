@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing.orders import Payment
-from billing.refund_rules import PaidOrder, PaidTicket
-from billing.refund_split import NOTHING, Parts
-from billing.states import PaymentState
+from billing.orders.rules import Payment
+from billing.orders.states import PaymentState
+from billing.refunds.rules import PaidOrder, PaidTicket
+from billing.refunds.split import NOTHING, Parts
 from billing.store import book
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.mariadb import execute, query

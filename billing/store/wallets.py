@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing import ledger_causes as causes
-from billing.ledger import Entry
-from billing.ledger_accounts import frozen, wallet
-from billing.ledger_causes import Purchase, VerifiedWebhook
+from billing.ledger import causes
+from billing.ledger.accounts import frozen, wallet
+from billing.ledger.causes import Purchase, VerifiedWebhook
+from billing.ledger.entries import Entry
 from billing.store import ledger
 from ticketflow.runtime.mariadb import query
 

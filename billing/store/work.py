@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing.states import PaymentState
+from billing.orders.states import PaymentState
 from ticketflow.runtime.mariadb import execute, query
 
 Conn = Any

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from billing import bookkeeping
-from billing import ledger_causes as causes
-from billing.ledger import Cause, Entry, entry
-from billing.ledger_accounts import clearing, sales
-from billing.ledger_causes import Purchase
+from billing.ledger import bookkeeping, causes
+from billing.ledger.accounts import clearing, sales
+from billing.ledger.causes import Purchase
+from billing.ledger.entries import Cause, Entry, entry
 from billing.store import ledger
 from tests.integration.audit.town import Town
 from tests.support.buyer import Buyer
@@ -345,7 +344,7 @@ def booking(change: Callable[[Entry], list[Entry]]) -> Any:
     def changed(*arguments: Any) -> list[Entry]:
         return [new for one in original(*arguments) for new in change(one)]
 
-    return patch("billing.changes.entries_of", changed)
+    return patch("billing.orders.changes.entries_of", changed)
 
 
 @plant("ledger_capture_missing")

@@ -1,7 +1,7 @@
 """Refunds by billing's own code, places that go back included: no differences at any step, and the money adds up."""
 
-from billing.refund_rules import Wish
-from billing.refunds import Ask
+from billing.refunds.deciding import Ask
+from billing.refunds.rules import Wish
 from tests.integration.audit.town import Town
 from tests.integration.billing.refunding import Office
 from ticketflow.events import new_id

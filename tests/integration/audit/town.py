@@ -17,10 +17,10 @@ from audit.money.repairs import Repaired
 from audit.money.round import Outcome
 from audit.money.sides import Difference
 from audit.settings import AuditSettings
-from billing import ledger_causes as causes
-from billing.handlers import handlers as billing_handlers
-from billing.ledger_causes import Purchase, VerifiedWebhook
-from billing.payments import Ask
+from billing.ledger import causes
+from billing.ledger.causes import Purchase, VerifiedWebhook
+from billing.orders.handlers import handlers as billing_handlers
+from billing.payments.paying import Ask
 from billing.settings import DatabaseSettings
 from billing.store import ledger
 from portal.applier import Applier

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from audit import ledger as audited
-from billing.ledger import Entry
-from billing.ledger_causes import Purchase, VerifiedWebhook
+from billing.ledger.causes import Purchase, VerifiedWebhook
+from billing.ledger.entries import Entry
 from billing.settings import DatabaseSettings
 from billing.store import ledger, wallets
 from tests.integration.billing.world import a_pool

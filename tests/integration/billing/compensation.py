@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Any
 
-from billing.provider import Provider
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_sandbox import SandboxProvider
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Provider
+from billing.providers.sandbox import SandboxProvider
 from tests.integration.billing.world import Sale, World
 from tests.integration.sandbox.process import PROVIDER_KEY
 from tests.support.buyer import Answer

@@ -8,18 +8,18 @@ from typing import Any
 import aiohttp
 
 from audit import ledger as audited
-from billing.inbox_workers import inbox_workers
-from billing.ledger_causes import VerifiedWebhook
-from billing.provider import Provider
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_sandbox import SandboxProvider
-from billing.provider_stripe import StripeProvider
+from billing.ledger.causes import VerifiedWebhook
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Provider
+from billing.providers.sandbox import SandboxProvider
+from billing.providers.stripe import StripeProvider
 from billing.settings import DatabaseSettings
 from billing.store import wallets
-from billing.topups import Topups
-from billing.wallet_admin_api import WalletAdminApi
-from billing.wallet_api import WalletApi
-from billing.webhook_api import WebhookApi
+from billing.wallets.admin_api import WalletAdminApi
+from billing.wallets.api import WalletApi
+from billing.wallets.topups import Topups
+from billing.webhooks.door import WebhookApi
+from billing.webhooks.workers import inbox_workers
 from tests.integration.billing.world import ADMIN_KEY, TOKEN_KEY, Sale, World
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.buyer import Answer

@@ -9,14 +9,14 @@ import aiohttp
 import msgspec
 
 from audit import ledger as audited
-from billing.cancellation_api import CancellationApi
-from billing.cancellations import Cancellations, CancellationWorker
-from billing.ledger_causes import VerifiedWebhook
-from billing.pacing import Pace
-from billing.paying_back import RefundWorker
-from billing.refund_api import RefundApi
-from billing.refund_desk import RefundDesk
-from billing.refunds import Refunds
+from billing.ledger.causes import VerifiedWebhook
+from billing.refunds.api import RefundApi
+from billing.refunds.cancellation_api import CancellationApi
+from billing.refunds.cancellations import Cancellations, CancellationWorker
+from billing.refunds.deciding import Refunds
+from billing.refunds.desk import RefundDesk
+from billing.refunds.pacing import Pace
+from billing.refunds.paying_back import RefundWorker
 from billing.store import wallets
 from tests.integration.billing.world import PRICE_MINOR, TOKEN_KEY, Sale, World
 from tests.support.buyer import Answer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from billing.provider import Authorization
+from billing.providers.port import Authorization
 from billing.settings import DatabaseSettings
 from tests.integration.billing.processes import BillingProcess
 from tests.integration.billing.refunding import PRICE_MINOR, Office

@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from billing.provider import Authorization
+from billing.orders.states import PaymentState
+from billing.providers.port import Authorization
 from billing.settings import DatabaseSettings
-from billing.states import PaymentState
 from billing.store import work
 from tests.integration.billing.processes import BillingProcess
 from tests.integration.billing.world import Sale, World

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from billing.provider import Provider
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_stripe import StripeProvider
+from billing.orders.states import PaymentState
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Provider
+from billing.providers.stripe import StripeProvider
 from billing.settings import DatabaseSettings
-from billing.states import PaymentState
 from tests.integration.billing.world import Sale, World
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.waiting import wait_until

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from billing import ledger_causes as causes
-from billing.exports import AT_ONCE_MAX, Exports
+from billing.exports.routes import AT_ONCE_MAX, Exports
+from billing.ledger import causes
 from billing.settings import DatabaseSettings
 from billing.store import exports
 from stack.servers.mariadb import MariaDBServer

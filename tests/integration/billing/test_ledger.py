@@ -3,10 +3,10 @@
 import pymysql.err
 import pytest
 
-from billing import ledger_causes as causes
-from billing.ledger import InsufficientCredits, LedgerConflict
-from billing.ledger_accounts import clearing, refunds, wallet
-from billing.ledger_causes import VerifiedWebhook
+from billing.ledger import causes
+from billing.ledger.accounts import clearing, refunds, wallet
+from billing.ledger.causes import VerifiedWebhook
+from billing.ledger.entries import InsufficientCredits, LedgerConflict
 from billing.store import wallets
 from tests.integration.billing.books import STRIPE, Books, a_purchase
 from ticketflow.events import new_id

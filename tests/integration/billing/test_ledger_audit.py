@@ -7,7 +7,7 @@ import pytest
 from audit import ledger as audited
 from audit.ledger import CHECKS, EventTotal, LedgerFault, Total
 from audit.ledger_repair import rebuild_balance
-from billing import ledger_causes as causes
+from billing.ledger import causes
 from tests.integration.billing.books import STRIPE, Books, a_purchase
 from ticketflow.events import new_id
 from ticketflow.runtime.mariadb import execute

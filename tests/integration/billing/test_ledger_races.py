@@ -4,9 +4,9 @@ import asyncio
 import random
 from collections import Counter
 
-from billing import ledger_causes as causes
-from billing.ledger import InsufficientCredits, LedgerConflict
-from billing.ledger_causes import VerifiedWebhook
+from billing.ledger import causes
+from billing.ledger.causes import VerifiedWebhook
+from billing.ledger.entries import InsufficientCredits, LedgerConflict
 from billing.store import ledger, wallets
 from tests.integration.billing.books import STRIPE, Books, a_purchase
 from tests.support.waiting import wait_until

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import ledger_causes as causes
-from billing.ledger import Entry, InsufficientCredits, LedgerConflict
-from billing.ledger_causes import Purchase, VerifiedWebhook
-from billing.refund_split import NOTHING, Parts, split
+from billing.ledger import causes
+from billing.ledger.causes import Purchase, VerifiedWebhook
+from billing.ledger.entries import Entry, InsufficientCredits, LedgerConflict
+from billing.refunds.split import NOTHING, Parts, split
 from billing.settings import DatabaseSettings
 from tests.integration.billing.books import STRIPE, Books, a_purchase
 from ticketflow.events import new_id

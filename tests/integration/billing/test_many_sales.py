@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from billing import settlements
+from billing.payments import settlements
 from billing.settings import DatabaseSettings
 from billing.store import book
 from tests.integration.billing.world import Sale, World

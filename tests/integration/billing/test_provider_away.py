@@ -2,8 +2,8 @@
 
 import pytest
 
-from billing import orders
-from billing.states import PaymentState
+from billing.orders import rules as orders
+from billing.orders.states import PaymentState
 from tests.integration.billing.world import Sale, World
 from tests.integration.sandbox.process import ProviderProcess
 from tests.support.waiting import wait_until

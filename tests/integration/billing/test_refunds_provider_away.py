@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from billing.provider import Authorization
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_stripe import StripeProvider
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Authorization
+from billing.providers.stripe import StripeProvider
 from billing.settings import DatabaseSettings
 from billing.store import refund_work
 from tests.integration.billing.refunding import PRICE_MINOR, Office

@@ -4,8 +4,8 @@ import asyncio
 
 import msgspec
 
-from billing.orders import Payment, start_payment
-from billing.states import PaymentState
+from billing.orders.rules import Payment, start_payment
+from billing.orders.states import PaymentState
 from billing.store import book, keys
 from tests.integration.billing.world import Sale, World
 from tests.integration.sandbox.process import ProviderProcess

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from billing.webhook_api import BODY_BYTES_MAX
+from billing.webhooks.door import BODY_BYTES_MAX
 from sandbox import signing
 from stack.servers.mariadb import MariaDBServer
 from tests.integration.billing.hooked import PROVIDERS, SECRETS, HookedWorld, redirected

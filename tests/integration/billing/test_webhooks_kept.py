@@ -1,7 +1,7 @@
 """How long webhooks are kept, and what is counted of those that wait."""
 
-from billing.inbox_workers import InboxWatch, WebhookPurge
 from billing.store import topups, webhooks
+from billing.webhooks.workers import InboxWatch, WebhookPurge
 from tests.integration.billing.hooked import HookedWorld
 from tests.support.waiting import wait_until
 from ticketflow.events import new_id

@@ -10,17 +10,17 @@ import aiohttp
 
 from audit import ledger as audited
 from audit.ledger import LedgerFault
-from billing.api import Api
-from billing.changes import Changes
-from billing.handlers import handlers
-from billing.ledger_causes import VerifiedWebhook
-from billing.payments import Payments
-from billing.provider import Authorization, Provider
-from billing.provider_sandbox import SandboxProvider
+from billing.ledger.causes import VerifiedWebhook
+from billing.orders.api import Api
+from billing.orders.changes import Changes
+from billing.orders.handlers import handlers
+from billing.payments.paying import Payments
+from billing.payments.settlements import Settlements
+from billing.payments.workers import payment_workers
+from billing.providers.port import Authorization, Provider
+from billing.providers.sandbox import SandboxProvider
 from billing.settings import DatabaseSettings
-from billing.settlements import Settlements
 from billing.store import wallets
-from billing.workers import payment_workers
 from tests.support.buyer import Answer
 from ticketflow.delivery import Inbox, MariaDBDialect, Outbox
 from ticketflow.events import (

@@ -7,10 +7,10 @@ from typing import Any
 
 import aiohttp
 
-from billing.provider import Authorization, Provider
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_sandbox import SandboxProvider
-from billing.provider_stripe import StripeProvider
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Authorization, Provider
+from billing.providers.sandbox import SandboxProvider
+from billing.providers.stripe import StripeProvider
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from ticketflow.events import new_id
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from billing.provider import Authorization, ProviderIndefinite, ProviderUnavailable, Refused
+from billing.providers.port import Authorization, ProviderIndefinite, ProviderUnavailable, Refused
 from tests.integration.providers.kits import Kit, adapter
 from ticketflow.events import new_id
 

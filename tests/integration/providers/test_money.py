@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from billing.provider import Declined, ProviderUnavailable, Refused
+from billing.providers.port import Declined, ProviderUnavailable, Refused
 from tests.integration.providers.kits import REASONS, Kit, adapter
 from tests.support.ports import free_port
 from ticketflow.events import new_id

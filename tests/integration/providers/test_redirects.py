@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from billing.provider import Redirect, Refused
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_stripe import StripeProvider
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Redirect, Refused
+from billing.providers.stripe import StripeProvider
 from tests.integration.providers.kits import Kit
 from tests.integration.sandbox.process import PROVIDER_KEY
 from ticketflow.events import new_id

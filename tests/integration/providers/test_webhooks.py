@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing.provider import BadSignature, Provider, WebhookEvent
+from billing.providers.port import BadSignature, Provider, WebhookEvent
 from tests.integration.providers.kits import NAMES, SECRETS, Kit, adapter, opened
 from tests.integration.sandbox.process import ProviderProcess
 from tests.support.ports import free_port

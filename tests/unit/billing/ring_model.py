@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from billing import orders
-from billing.bookkeeping import entries_of
-from billing.ledger import Cause, Entry
-from billing.ledger_accounts import clearing, frozen, sales, wallet
-from billing.ledger_causes import Purchase
-from billing.orders import SEATS_SOLD_REASONS, Code, Decision, Fact, Order, Payment
-from billing.states import OrderState, PaymentState
+from billing.ledger.accounts import clearing, frozen, sales, wallet
+from billing.ledger.bookkeeping import entries_of
+from billing.ledger.causes import Purchase
+from billing.ledger.entries import Cause, Entry
+from billing.orders import rules as orders
+from billing.orders.rules import SEATS_SOLD_REASONS, Code, Decision, Fact, Order, Payment
+from billing.orders.states import OrderState, PaymentState
 from ticketflow.events import EndReason
 
 TOTAL = 4200

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from billing.bookkeeping import entries_of
-from billing.ledger import Cause
-from billing.ledger_causes import Purchase
-from billing.orders import Order, Payment
-from billing.states import PaymentState
+from billing.ledger.bookkeeping import entries_of
+from billing.ledger.causes import Purchase
+from billing.ledger.entries import Cause
+from billing.orders.rules import Order, Payment
+from billing.orders.states import PaymentState
 
 PURCHASE = Purchase("order-1", "01a1ff66-ba5f-72c2-bc9d-8a950062795e", "buyer-1", "EUR")
 S = PaymentState

@@ -1,6 +1,6 @@
 """How far a page of a cancelled event goes, and how long until the next pass."""
 
-from billing.cancellations import PAGE, PASS_PAUSE_S, first_page, pause_s
+from billing.refunds.cancellations import PAGE, PASS_PAUSE_S, first_page, pause_s
 from billing.store.cancellations import Met
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.csv_text import Cell, csv_bytes
+from billing.exports.csv_text import Cell, csv_bytes
 
 
 def test_lines_are_those_of_rfc_4180() -> None:

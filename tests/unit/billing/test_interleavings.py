@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.orders import Code
-from billing.states import OrderState
+from billing.orders.rules import Code
+from billing.orders.states import OrderState
 from tests.unit.billing.ring_model import ACTIONS, CLEARING, FROZEN, SALES, TOTAL, Model
 
 ONWARD = ["start", "provider_answers", "settle", "deliver", "capture", "void"]  # else most walks end early

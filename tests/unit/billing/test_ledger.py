@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from billing.ledger import MINOR_MAX, BadEntry, Cause, Entry, Line, entry
-from billing.ledger_accounts import Account, Kind, clearing, fees, frozen, refunds, sales, wallet
-from billing.ledger_causes import (
+from billing.ledger.accounts import Account, Kind, clearing, fees, frozen, refunds, sales, wallet
+from billing.ledger.causes import (
     Purchase,
     VerifiedWebhook,
     capture,
@@ -22,6 +21,7 @@ from billing.ledger_causes import (
     unfreeze,
     unfreeze_part,
 )
+from billing.ledger.entries import MINOR_MAX, BadEntry, Cause, Entry, Line, entry
 from billing.store.ledger import PARTS, part_of
 from ticketflow.currencies import EXPONENTS, CurrencyUnknown, exponent, text_of
 

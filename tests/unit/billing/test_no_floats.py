@@ -16,7 +16,7 @@ MONEY_FILES = sorted(
     for pattern in (
         "billing/ledger*.py",
         "billing/refund*.py",
-        "billing/csv_text.py",
+        "billing/exports/csv_text.py",
         "billing/store/ledger*.py",
         "billing/store/wallets.py",
         "billing/store/exports.py",

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from billing import orders
-from billing.orders import Code, Decision, Fact, Order, Payment, Refusal
-from billing.states import CONTRADICTIONS, NOT_LIVE, PAID, PAYMENT_MOVES, Happening, OrderState, PaymentState
+from billing.orders import rules as orders
+from billing.orders.rules import Code, Decision, Fact, Order, Payment, Refusal
+from billing.orders.states import CONTRADICTIONS, NOT_LIVE, PAID, PAYMENT_MOVES, Happening, OrderState, PaymentState
 from ticketflow.events import EndReason
 
 TOTAL = 5000

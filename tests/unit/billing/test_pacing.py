@@ -2,7 +2,7 @@
 
 import asyncio
 
-from billing.pacing import Pace
+from billing.refunds.pacing import Pace
 
 
 async def test_turns_come_evenly_and_nothing_is_saved_up_in_a_pause() -> None:

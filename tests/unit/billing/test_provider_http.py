@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from billing.provider import ProviderIndefinite, ProviderUnavailable
-from billing.provider_http import ANSWER_BYTES_MAX, ProviderHttp
+from billing.providers.http import ANSWER_BYTES_MAX, ProviderHttp
+from billing.providers.port import ProviderIndefinite, ProviderUnavailable
 from tests.support.stub_http import Stub, stub_server
 from tests.support.waiting import wait_until
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from billing.provider import Authorization, Declined, ProviderIndefinite, ProviderUnavailable, Refused
-from billing.provider_mercadopago import MercadoPagoProvider
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import Authorization, Declined, ProviderIndefinite, ProviderUnavailable, Refused
 from tests.support.stub_http import Stub, stub_server
 
 REFERENCE = "019aa724-d400-7000-8000-000000000001"  # made 2025-11-21T16:00:00Z

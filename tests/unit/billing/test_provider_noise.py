@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from billing import provider_mercadopago_shapes as mercadopago
-from billing import provider_stripe_shapes as stripe
-from billing.provider import BadSignature, NotUnderstood, Provider, ProviderError
-from billing.provider_http import HttpAnswer, decode
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_stripe import StripeProvider
+from billing.providers import mercadopago_shapes as mercadopago
+from billing.providers import stripe_shapes as stripe
+from billing.providers.http import HttpAnswer, decode
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import BadSignature, NotUnderstood, Provider, ProviderError
+from billing.providers.stripe import StripeProvider
 from tests.unit.billing.test_provider_mercadopago import payment
 from tests.unit.billing.test_provider_signatures import (
     MP_BODY,

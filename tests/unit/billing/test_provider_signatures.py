@@ -2,11 +2,11 @@
 
 import pytest
 
-from billing.provider import BadSignature, NotUnderstood, Provider, WebhookEvent
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_sandbox import SandboxProvider
-from billing.provider_signatures import TOLERANCE_S
-from billing.provider_stripe import StripeProvider
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.port import BadSignature, NotUnderstood, Provider, WebhookEvent
+from billing.providers.sandbox import SandboxProvider
+from billing.providers.signatures import TOLERANCE_S
+from billing.providers.stripe import StripeProvider
 
 NOW = 1_700_000_000
 STRIPE_BODY = (

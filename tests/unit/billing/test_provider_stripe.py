@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from billing.provider import Authorization, Declined, ProviderIndefinite, ProviderUnavailable, Refused
-from billing.provider_stripe import StripeProvider
-from billing.provider_stripe_shapes import minor_amount, stripe_amount
+from billing.providers.port import Authorization, Declined, ProviderIndefinite, ProviderUnavailable, Refused
+from billing.providers.stripe import StripeProvider
+from billing.providers.stripe_shapes import minor_amount, stripe_amount
 from tests.support.stub_http import Stub, stub_server
 
 NOW = 1_763_740_800.0

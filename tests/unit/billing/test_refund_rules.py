@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.refund_rules import Decision, PaidOrder, PaidTicket, Refusal, Wish, decide, state_after
-from billing.refund_split import NOTHING, Parts
-from billing.states import PAID, OrderState
+from billing.orders.states import PAID, OrderState
+from billing.refunds.rules import Decision, PaidOrder, PaidTicket, Refusal, Wish, decide, state_after
+from billing.refunds.split import NOTHING, Parts
 
 A = PaidTicket("a", "unit-a", 2500)
 B = PaidTicket("b", "unit-b", 3500)

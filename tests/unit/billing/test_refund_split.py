@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.refund_split import NOTHING, Parts, RefundTooLarge, split
+from billing.refunds.split import NOTHING, Parts, RefundTooLarge, split
 
 MIXED = Parts(card_minor=7000, credits_minor=3000)
 

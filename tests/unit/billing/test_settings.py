@@ -2,10 +2,10 @@
 
 import pytest
 
-from billing.provider_choice import provider_of
-from billing.provider_mercadopago import MercadoPagoProvider
-from billing.provider_sandbox import SandboxProvider
-from billing.provider_stripe import StripeProvider
+from billing.providers.choice import provider_of
+from billing.providers.mercadopago import MercadoPagoProvider
+from billing.providers.sandbox import SandboxProvider
+from billing.providers.stripe import StripeProvider
 from billing.settings import ListenerSettings, WebSettings
 from ticketflow.runtime.errors import SettingsError
 from ticketflow.runtime.settings import load

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
-from billing.provider import WebhookEvent
-from billing.webhook_api import received
-from billing.webhooks import unmatched_s
+from billing.providers.port import WebhookEvent
+from billing.webhooks.door import received
+from billing.webhooks.inbox import unmatched_s
 from ticketflow.events import is_id
 
 BODY = b"{}"

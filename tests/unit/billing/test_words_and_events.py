@@ -4,9 +4,9 @@ from typing import get_args
 
 import pytest
 
-from billing.announce import Sale, payloads_of
-from billing.orders import Code, Fact
-from billing.words import REASONS, TEXTS, text_of
+from billing.orders.announce import Sale, payloads_of
+from billing.orders.rules import Code, Fact
+from billing.orders.words import REASONS, TEXTS, text_of
 from ticketflow.events import EndReason, OrderFailed, PaymentVoided, Ticket
 
 SALE = Sale(

@@ -1,0 +1,1 @@
+"""Orders: the rules, and one change of one order with all that follows from it."""

@@ -1,0 +1,1 @@
+"""Payments: begun by buyers, ended by workers."""

@@ -1,0 +1,1 @@
+"""The port to a payment provider, and the adapters behind it."""

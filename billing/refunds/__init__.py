@@ -1,0 +1,1 @@
+"""Refunds of tickets, orders and whole events."""

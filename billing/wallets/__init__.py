@@ -1,0 +1,1 @@
+"""Buyers' credits: seen, bought, frozen in dispute."""

@@ -1,0 +1,1 @@
+"""What providers tell us: stored, then applied by asking them."""
