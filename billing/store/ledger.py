@@ -5,9 +5,9 @@ second waits for the first to commit, and then the CHECK sees what is left. On t
 waits: both write the row, certification lets the first of them in the cluster's order through, and the other one gets
 1213 at COMMIT (Retryable): it runs again, and sees what is left.
 
-No deadlocks among ourselves: all rows of all entries of one call are locked in one order (ledger/accounts.py, Kind), by the
-UPDATE that changes them. A transaction that writes more than one entry does it by one call. What all buyers share is
-divided into PARTS rows, so that the captures of one event do not queue up behind each other's COMMIT.
+No deadlocks among ourselves: all rows of all entries of one call are locked in one order (Kind in ledger/accounts.py),
+by the UPDATE that changes them. A transaction that writes more than one entry does it by one call. What all buyers
+share is divided into PARTS rows, so that the captures of one event do not queue up behind each other's COMMIT.
 """
 
 import zlib

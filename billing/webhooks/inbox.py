@@ -3,8 +3,9 @@ workers do.
 
 Laws:
 - A webhook is a hint: nothing that it says is believed, but for what it is about.
-- The steps are those of the workers (payments/settlements.py, wallets/topup_steps.py), guarded by the state of the payment or top-up: a
-  webhook and our own call, two webhooks, or one webhook at two listeners have one effect, in any order.
+- The steps are those of the workers (payments/settlements.py, wallets/topup_steps.py), guarded by the state of the
+  payment or top-up: a webhook and our own call, two webhooks, or one webhook at two listeners have one effect, in any
+  order.
 - APPLIED means that the provider was asked after the webhook had come, and that what it said is written down; or that
   it told of a card's authorization that we know, which has no other one. Until then it is due again, later and
   later; after GIVEN_UP_AFTER_S only if the provider sends it once more.

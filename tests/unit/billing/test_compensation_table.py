@@ -1,5 +1,6 @@
 """The matrix in docs/money.md has a tick for each cell that is tested, and for no other."""
 
+import re
 from pathlib import Path
 
 from tests.integration.billing.compensation import Way
@@ -26,3 +27,11 @@ def ticked() -> dict[str, set[str]]:
 def test_every_cell_of_the_matrix_has_its_test_and_every_test_its_cell() -> None:
     assert ticked() == {step: {str(way) for way in ways} for step, (_, ways) in STEPS.items()}
     assert {way for marks in ticked().values() for way in marks} == set(Way)
+
+
+def test_every_test_that_the_tables_name_exists() -> None:
+    named = set(re.findall(r"\| `(test_\w+)` \|$", DOCS.read_text(), re.MULTILINE))
+    files = (DOCS.parents[1] / "tests" / "integration" / "billing").glob("test_*.py")
+    there = {name for file in files for name in re.findall(r"^async def (test_\w+)", file.read_text(), re.MULTILINE)}
+    assert len(named) == 11
+    assert named - there == set()
