@@ -199,7 +199,8 @@ async def test_the_audit_shows_it_until_it_is_resolved(ends: Ends, restore: Rest
     }
 
     async def said(*arguments: str) -> tuple[int, str]:
-        answer = await module("audit", environment, *arguments)
+        only = () if "resolve" in arguments else ("--only", "streams")
+        answer = await module("audit", environment, *only, *arguments)
         return answer.code, answer.out
 
     async with delivery(ends) as both:
