@@ -88,7 +88,7 @@ def test_an_expression_names_what_exists(expression: Expression, metrics: export
 
 
 def test_routes_that_are_asked_for_are_routes(metrics: exported.Metrics) -> None:
-    described = json.dumps([re.findall(r'"(/[a-z0-9_/{}]*)"', file.read_text()) for file in ROOT.glob("*/api*.py")])
+    described = json.dumps([re.findall(r'"(/[a-z0-9_/{}]*)"', file.read_text()) for file in ROOT.glob("*/**/*api*.py")])
     own = ("/healthz", "/readyz", "/metrics")
     asked = {
         value
