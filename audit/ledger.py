@@ -83,13 +83,21 @@ CHECKS = {
         WHERE p.account >= 'frozen:' AND p.account < 'frozen;' AND e.cause IN ('freeze', 'unfreeze', 'capture')
         GROUP BY p.account, e.currency, e.cause_id HAVING difference_minor > 0
         """,
-    # A sale or a refund that stands in the books of another event than its entry.
+    # A sale or a refund that stands in the books of another event than its entry. A correction of that very entry, of
+    # the same event and currency, counts with it; any other one is judged like all entries.
     "wrong_event": """
-        SELECT e.entry_id AS subject, e.currency, p.amount_minor AS difference_minor,
-               CONCAT(p.account, ' in an entry of event ', COALESCE(e.event_id, 'none')) AS detail
-        FROM ledger_entries e STRAIGHT_JOIN ledger_postings p USING (entry_id)
-        WHERE (p.account >= 'sales:' AND p.account < 'sales;' OR p.account >= 'refunds:' AND p.account < 'refunds;')
-          AND NOT SUBSTRING_INDEX(p.account, ':', -1) <=> e.event_id
+        SELECT COALESCE(r.entry_id, w.entry_id) AS subject, w.currency, SUM(w.amount_minor) AS difference_minor,
+               CONCAT(w.account, ' in an entry of event ', COALESCE(w.event_id, 'none')) AS detail
+        FROM (SELECT e.entry_id, e.cause, e.cause_id, e.event_id, e.currency, p.account, p.amount_minor
+              FROM ledger_entries e STRAIGHT_JOIN ledger_postings p USING (entry_id)
+              WHERE (p.account >= 'sales:' AND p.account < 'sales;'
+                     OR p.account >= 'refunds:' AND p.account < 'refunds;')
+                AND NOT SUBSTRING_INDEX(p.account, ':', -1) <=> e.event_id) w
+        LEFT JOIN ledger_entries r
+          ON w.cause = 'correction' AND r.cause = SUBSTRING_INDEX(w.cause_id, ':', 1)
+         AND r.cause_id = SUBSTRING(w.cause_id, LOCATE(':', w.cause_id) + 1)
+         AND r.event_id <=> w.event_id AND r.currency = w.currency
+        GROUP BY subject, w.currency, w.account, w.event_id HAVING difference_minor <> 0
         """,
 }
 

@@ -64,14 +64,19 @@ def _sums(deal: Deal, order: Order) -> Iterator[Difference]:
     if order.refunds_minor != refunds_minor:
         detail = f"kept {order.refunds_minor}, its refunds make {refunds_minor}"
         yield difference("refunds_sum_differs", deal, (), detail, order.refunds_minor - refunds_minor)
-    if order.state in PAID and order.state != (due := _state_due(order)):
+    if order.state in PAID and order.state != (due := state_due(order)):
         yield difference("order_state_differs", deal, (), f"{order.state}, and it ought to be {due}")
 
 
-def _state_due(order: Order) -> str:
+def state_due(order: Order) -> str:
     """While a refund is under way the state may still be the one before it."""
     done = [refund for refund in order.refunds if refund.state == "REFUNDED"]
     if not done:
         return "CONFIRMED"
-    whole = sum(refund.amount_minor for refund in done) == sum(p.amount_minor for p in order.captured)
-    return "REFUNDED" if whole and not order.good else "PARTIALLY_REFUNDED"
+    return "REFUNDED" if money_is_back(order) and not order.good else "PARTIALLY_REFUNDED"
+
+
+def money_is_back(order: Order) -> bool:
+    """All that was captured has been given back."""
+    refunded_minor = sum(refund.amount_minor for refund in order.refunds if refund.state == "REFUNDED")
+    return refunded_minor == sum(payment.amount_minor for payment in order.captured)

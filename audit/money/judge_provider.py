@@ -36,6 +36,11 @@ def refunds_of(order: Order, payment_id: str) -> tuple[int, int]:
     return least, least + sum(refund.card_minor for refund in mine if refund.state == "REQUESTED")
 
 
+def extra_of(payment: Payment, captured_minor: int) -> int:
+    """What the provider took too much."""
+    return max(0, captured_minor - payment.card_minor)
+
+
 def _left(deal: Deal, payment_id: str, one: Taken, state: str) -> Iterator[Difference]:
     ids = [("payment", payment_id), ("authorization", one.authorization_id)]
     if one.open:
@@ -52,13 +57,27 @@ def _captured(deal: Deal, order: Order, payment: Payment, found: Sequence[Taken]
             yield difference("paid_twice", deal, ids, f"{one.state}, {one.kept_minor} kept", one.kept_minor)
     ids = [("payment", payment.payment_id), ("authorization", payment.authorization_id or "")]
     captured_minor = main.captured_minor if main is not None else 0
-    if captured_minor != payment.card_minor:
-        kind = "provider_captured_less" if captured_minor < payment.card_minor else "provider_captured_more"
+    if captured_minor < payment.card_minor:
         detail = f"{captured_minor} at the provider, {payment.card_minor} here"
-        yield difference(kind, deal, ids, detail, captured_minor - payment.card_minor)
+        yield difference("provider_captured_less", deal, ids, detail, captured_minor - payment.card_minor)
     elif main is not None:
-        least, most = refunds_of(order, payment.payment_id)
-        if not least <= main.refunded_minor <= most:
-            kind = "provider_refunded_less" if main.refunded_minor < least else "provider_refunded_more"
-            detail = f"{main.refunded_minor} at the provider, {least} here"
-            yield difference(kind, deal, ids, detail, main.refunded_minor - least)
+        yield from _returned(deal, order, payment, main, ids)
+
+
+def _returned(
+    deal: Deal, order: Order, payment: Payment, main: Taken, ids: Sequence[tuple[str, str]]
+) -> Iterator[Difference]:
+    """What was taken too much has to go back as well as the refunds."""
+    least, most = refunds_of(order, payment.payment_id)
+    extra_minor = extra_of(payment, main.captured_minor)
+    missing_minor = least + extra_minor - main.refunded_minor
+    if missing_minor > 0 and extra_minor:
+        detail = (
+            f"{main.captured_minor} at the provider, {payment.card_minor} here;"
+            f" {main.refunded_minor} of {least + extra_minor} given back"
+        )
+        yield difference("provider_captured_more", deal, ids, detail, missing_minor)
+    elif missing_minor > 0 or main.refunded_minor > most + extra_minor:
+        kind = "provider_refunded_less" if missing_minor > 0 else "provider_refunded_more"
+        detail = f"{main.refunded_minor} at the provider, {least + extra_minor} here"
+        yield difference(kind, deal, ids, detail, -missing_minor)

@@ -81,13 +81,13 @@ ORDERS: Mapping[str, Kind] = {
         "an order is paid with other money captured than its total, or not paid with money captured",
         "compare payments and order_lines with the provider; refund what is too much, or fail the order by hand",
     ),
-    "order_state_differs": _person(
+    "order_state_differs": Kind(
         "an order's state is not what its refunds and tickets make of it",
-        "read refunds and tickets; the next refund sets the state right, or an operator does",
+        "the state is set to that, and billing stages the order's facts again",
     ),
-    "refunds_sum_differs": _person(
+    "refunds_sum_differs": Kind(
         "orders.refunds_minor is not the sum of its refunds",
-        "read refunds; set refunds_minor to their sum under the order's lock",
+        "it is set to their sum, while that is within the order's total and no refund was lost",
     ),
     "payment_stuck": Kind(
         "a payment is between two states for longer than STUCK_S",
@@ -97,9 +97,10 @@ ORDERS: Mapping[str, Kind] = {
         "a refund is REQUESTED for longer than STUCK_S",
         "its worker is made to look at it at once",
     ),
-    "refund_refused": _person(
+    "refund_refused": Kind(
         "the provider refused a refund: the money is still owed",
-        "let it be tried again (`POST /api/v1/admin/refunds/{refund_id}/retry`) or given as credits (`.../as-credits`)",
+        "it is asked for again, as `POST /api/v1/admin/refunds/{refund_id}/retry` does; what is refused again can"
+        " be given as credits (`.../as-credits`)",
     ),
     "webhook_unmatched": Kind(
         "a signed webhook names nothing of ours, or was not applied, for longer than STUCK_S",
@@ -128,9 +129,9 @@ PROVIDER: Mapping[str, Kind] = {
         "read the payment at the provider. If it never came: refund the order as credits of nothing (void its tickets),"
         " and correct the ledger",
     ),
-    "provider_captured_more": _person(
+    "provider_captured_more": Kind(
         "the provider took more than the card's part",
-        "refund what is too much at the provider",
+        "what is too much is refunded there, once no refund of the payment is under way or refused",
     ),
     "provider_refunded_less": Kind(
         "a refund is REFUNDED here, and the provider has not given that much back",
@@ -158,9 +159,9 @@ LEDGER: Mapping[str, Kind] = {
         "a refund is REFUNDED and no entry says so",
         "the entry is written, with its real cause",
     ),
-    "ledger_topup_missing": _person(
+    "ledger_topup_missing": Kind(
         "a top-up is CREDITED and no entry says so",
-        "write the entry with the webhook that is its evidence",
+        "the entry is written, with the webhook that was applied to it; without one it is for a person",
     ),
     "credits_frozen_for_nothing": Kind(
         "credits are frozen for a payment that is over",
@@ -190,9 +191,9 @@ LEDGER: Mapping[str, Kind] = {
         "a payment took more out of a frozen account than it had put there",
         "find the payment whose credits these were, and write a correction",
     ),
-    "wrong_event": _person(
+    "wrong_event": Kind(
         "a sale or refund stands in the books of another event than its entry",
-        "write a correction that moves it",
+        "a correction moves it, when the order's event is the entry's",
     ),
 }
 PORTAL: Mapping[str, Kind] = {

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from audit.money.hands import Hands, RepairRefused
+from audit.money.judge_orders import money_is_back
 from audit.money.sides import PAID, Deal, Difference
 from ticketflow.events import Ticket, TicketIssued, TicketsVoided, new_id
 from ticketflow.runtime.mariadb import execute, query
@@ -48,6 +49,9 @@ async def tickets(conn: Conn, order_id: str) -> list[Ticket]:
 async def void(hands: Hands, one: Difference, deal: Deal) -> str:
     order = deal.order
     assert order is not None
+    unnamed = [t for t in order.good if t.refund_id is None and t.ticket_id in one.ids_of("ticket")]
+    if order.state in PAID and unnamed and not money_is_back(order):
+        raise RepairRefused("no refund was for them, and not all its money is back: see order_state_differs")
     refunds = {refund.refund_id: refund for refund in order.refunds}
     last = order.refunds[-1].refund_id if order.refunds else order.order_id
     by_refund: dict[str, list[Any]] = {}

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from audit.money.hands import Hands, RepairRefused
-from audit.money.judge_provider import refunds_of
+from audit.money.judge_provider import extra_of, refunds_of
 from audit.money.sides import Deal, Difference
 from billing.payments.giving_back import give_back as everything_back
 from billing.providers.port import Authorization, Provider, ProviderError, ProviderIndefinite
@@ -24,11 +24,31 @@ async def give_back(hands: Hands, one: Difference, _: Deal) -> str:
 
 
 async def refund_missing(hands: Hands, one: Difference, deal: Deal) -> str:
-    """The key names the sum up to which is refunded, so that a repeat cannot give it twice."""
     provider = _provider(hands)
     assert deal.order is not None
     found = await _read(provider, one.id_of("authorization"))
-    due_minor, _ = refunds_of(deal.order, one.id_of("payment"))
+    payment = next(payment for payment in deal.order.payments if payment.payment_id == one.id_of("payment"))
+    refunds_minor, _ = refunds_of(deal.order, payment.payment_id)
+    due_minor = refunds_minor + extra_of(payment, found.captured_minor)
+    return await _refund_up_to(hands, one, provider, found, due_minor)
+
+
+async def refund_extra(hands: Hands, one: Difference, deal: Deal) -> str:
+    """What was taken too much. While a refund of the payment waits, its worker would take this for that one's money."""
+    provider = _provider(hands)
+    assert deal.order is not None
+    payment_id = one.id_of("payment")
+    if any(r.payment_id == payment_id and r.state != "REFUNDED" for r in deal.order.refunds):
+        raise RepairRefused("a refund of this payment is under way or refused: wait for it, or decide about it")
+    payment = next(payment for payment in deal.order.payments if payment.payment_id == payment_id)
+    found = await _read(provider, one.id_of("authorization"))
+    refunds_minor, _ = refunds_of(deal.order, payment_id)
+    due_minor = refunds_minor + extra_of(payment, found.captured_minor)
+    return await _refund_up_to(hands, one, provider, found, due_minor)
+
+
+async def _refund_up_to(hands: Hands, one: Difference, provider: Provider, found: Authorization, due_minor: int) -> str:
+    """The key names the sum up to which is refunded, so that a repeat cannot give it twice."""
     missing_minor = due_minor - found.refunded_minor
     if not 0 < missing_minor <= found.kept_minor:
         raise RepairRefused(f"{missing_minor} would have to go back, and {found.kept_minor} are kept there")

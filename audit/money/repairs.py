@@ -7,7 +7,15 @@ from typing import Any, Literal
 import asyncpg
 import pymysql.err
 
-from audit.money import repair_ledger, repair_orders, repair_portal, repair_provider, repair_seats
+from audit.money import (
+    repair_entries,
+    repair_ledger,
+    repair_orders,
+    repair_portal,
+    repair_provider,
+    repair_refunds,
+    repair_seats,
+)
 from audit.money.hands import Hands, RepairRefused
 from audit.money.kinds import KINDS
 from audit.money.round import Round
@@ -28,20 +36,26 @@ REPAIRS: Mapping[str, Repair] = {
     "tickets_missing": repair_orders.issue,
     "tickets_extra": repair_orders.void,
     "ticket_good_after_refund": repair_orders.void,
+    "order_state_differs": repair_refunds.set_state,
+    "refunds_sum_differs": repair_refunds.set_sum,
     "payment_stuck": repair_orders.look_at_once("payments", "payment_id", UNDER_WAY),
     "refund_stuck": repair_orders.look_at_once("refunds", "refund_id", ("REQUESTED",)),
+    "refund_refused": repair_refunds.ask_again,
     "webhook_unmatched": repair_orders.look_at_once("webhooks", "webhook_id", ("RECEIVED", "UNMATCHED")),
     "topup_stuck": repair_orders.look_at_once("topups", "topup_id", ("STARTED", "RETURNING")),
     "topup_paid_not_credited": repair_orders.return_topup,
     "money_kept_without_tickets": repair_provider.give_back,
     "authorization_left_open": repair_provider.give_back,
     "paid_twice": repair_provider.give_back,
+    "provider_captured_more": repair_provider.refund_extra,
     "provider_refunded_less": repair_provider.refund_missing,
     "ledger_capture_missing": repair_ledger.write_missing,
     "ledger_refund_missing": repair_ledger.write_missing,
+    "ledger_topup_missing": repair_entries.write_topup,
     "credits_frozen_for_nothing": repair_ledger.write_missing,
     "ledger_differs": repair_ledger.correct,
     "balance_differs": repair_ledger.rebuild,
+    "wrong_event": repair_entries.move_to_its_event,
     "portal_missing": repair_portal.tell_again,
     "portal_state_differs": repair_portal.tell_again,
     "portal_tickets_differ": repair_portal.tell_again,

@@ -303,9 +303,13 @@ async def provider_captured_less(town: Town) -> Planted:
     return await _captured_instead(town, 2499)
 
 
-@plant("provider_captured_more", "paid_twice")
+@plant("provider_captured_more")
 async def provider_captured_more(town: Town) -> Planted:
-    return await _captured_instead(town, 2501)
+    planted = await _captured_instead(town, 2501)
+    for one in await town.world.at_bank(*planted.ids["payment"]):
+        if one["captured_minor"] == 2500:
+            await town.world.provider.refund(one["authorization_id"], 2500, key=new_id())
+    return planted
 
 
 @plant("provider_refunded_less")
@@ -363,7 +367,9 @@ async def ledger_refund_missing(town: Town) -> Planted:
 
 @plant("ledger_topup_missing", everywhere=True)
 async def ledger_topup_missing(town: Town) -> Planted:
-    return Planted(None, {"topup": {await town.topped_up("carl", 500, booked=False)}})
+    topup_id = await town.topped_up("carl", 500, booked=False)
+    await town.told_of(topup_id)
+    return Planted(None, {"topup": {topup_id}})
 
 
 @plant("credits_frozen_for_nothing")
@@ -448,8 +454,22 @@ async def frozen_overdrawn(town: Town) -> Planted:
 
 @plant("wrong_event", *WRONG_ENTRY, everywhere=True)
 async def wrong_event(town: Town) -> Planted:
-    lines = {"clearing:sandbox": 3, f"sales:{new_id()}": -3}
-    return Planted(None, {"entry": {await write(town, "capture", lines, new_id())}, "currency": {"EUR"}})
+    _, entry_id = await sold_in_the_books_of(town, new_id())
+    return Planted(None, {"entry": {entry_id}, "currency": {"EUR"}})
+
+
+async def sold_in_the_books_of(town: Town, other: str) -> tuple[str, str]:
+    """A sale that billing booked as another event's: order and entry."""
+    event_id = town.event.event_id
+
+    def wrong(one: Entry) -> list[Entry]:
+        amounts = [(clearing("sandbox"), 2500), (sales(other), -2500)]
+        return [entry(one.cause, one.cause_id, "EUR", amounts, order_id=one.order_id, event_id=event_id)]
+
+    with booking(wrong):
+        order_id = await town.sold(1)
+    (row,) = await town.rows("SELECT entry_id FROM ledger_entries WHERE order_id = %s", order_id)
+    return order_id, str(row["entry_id"])
 
 
 # -- the portal

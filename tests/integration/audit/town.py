@@ -180,6 +180,19 @@ class Town:
                 await ledger.record(conn, [causes.topup(topup_id, buyer_id, amount_minor, "EUR", webhook)])
         return topup_id
 
+    async def told_of(self, topup_id: str, *, state: str = "APPLIED") -> str:
+        """A webhook of the provider's was about that top-up: its id."""
+        webhook_id = new_id()
+        await self.change(
+            "INSERT INTO webhooks (webhook_id, provider, provider_event_id, kind, reference, headers, body, state)"
+            " VALUES (%s, 'sandbox', %s, 'payment', %s, '{}', '', %s)",
+            webhook_id,
+            webhook_id,
+            topup_id,
+            state,
+        )
+        return webhook_id
+
     async def take(self, reference: str, amount_minor: int, *, capture: bool = True) -> str:
         """Money at the provider, past billing: the authorisation's id."""
         wanted = {"reference": reference, "amount_minor": amount_minor, "currency": "EUR", "card_token": "tok_ok"}
