@@ -102,6 +102,32 @@ async def test_a_sale_in_the_books_of_another_event(books: Books) -> None:
     ]
 
 
+async def test_a_sale_that_a_correction_moved_to_its_event_is_well(books: Books) -> None:
+    """Only a correction of that very entry, of its event, and of all of it."""
+    await a_sound_day(books)
+    entry_id = await plant(books, "capture", "x", {"clearing:stripe": 400, f"sales:{OTHER}": -400}, EVENT)
+
+    async def correct(cause_id: str, minor: int, event_id: str) -> int:
+        return await plant(books, "correction", cause_id, {f"sales:{OTHER}": minor, f"sales:{EVENT}": -minor}, event_id)
+
+    stranger = await correct("capture:y", 400, EVENT)
+    assert [fault.subject for fault in await found(books, "wrong_event")] == [str(entry_id), str(stranger)]
+    await correct("capture:x", 399, EVENT)
+    assert [(fault.subject, fault.difference_minor) for fault in await found(books, "wrong_event")] == [
+        (str(entry_id), -1),
+        (str(stranger), 400),
+    ]
+    second = await plant(books, "capture", "z", {"clearing:stripe": 400, f"sales:{OTHER}": -400}, EVENT)
+    from_elsewhere = await correct("capture:z", 400, OTHER)
+    assert [(fault.subject, fault.difference_minor) for fault in await found(books, "wrong_event")][2:] == [
+        (str(second), -400),
+        (str(from_elsewhere), -400),
+    ]
+    third = await plant(books, "capture", "w", {"clearing:stripe": 400, f"sales:{OTHER}": -400}, EVENT)
+    await correct("capture:w", 400, EVENT)
+    assert str(third) not in {fault.subject for fault in await found(books, "wrong_event")}
+
+
 async def test_totals_by_account_and_by_event(books: Books) -> None:
     await a_sound_day(books)
     await books.top_up("ben", 900, "JPY")

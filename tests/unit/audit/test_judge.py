@@ -135,6 +135,16 @@ def test_a_correction_of_an_entry_counts_with_it() -> None:
     assert kinds(replace(SOUND, order=replace(ORDER, entries=corrected))) == []
 
 
+def test_what_the_provider_took_too_much_is_well_once_it_is_back_beside_the_refunds() -> None:
+    def at_provider(captured_minor: int, refunded_minor: int) -> Deal:
+        return replace(SOUND, at_provider={"p": [Taken("a", "captured", captured_minor, refunded_minor)]})
+
+    assert kinds(at_provider(99, 0)) == ["provider_captured_less"]
+    assert kinds(at_provider(130, 0)) == kinds(at_provider(130, 29)) == ["provider_captured_more"]
+    assert kinds(at_provider(130, 30)) == []
+    assert kinds(at_provider(130, 31)) == kinds(at_provider(100, 1)) == ["provider_refunded_more"]
+
+
 def test_a_portal_that_knows_of_no_refunds_is_asked_for_none() -> None:
     refund = Refund("r", "p", "REFUNDED", 100, 0, False, "why", OLD)
     booked = {("refund", "r"): {"refunds:e": 100, "clearing:sandbox": -100}}
