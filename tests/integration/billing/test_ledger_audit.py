@@ -21,7 +21,7 @@ async def plant(books: Books, cause: str, cause_id: str, lines: dict[str, int], 
     async def write(conn: object) -> int:
         await execute(
             conn,  # type: ignore[arg-type]
-            "INSERT INTO ledger_entries (cause, cause_id, currency, event_id) VALUES (%s, %s, 'EUR', %s)",
+            "INSERT INTO ledger_entries (cause, cause_id, currency, event_id, note) VALUES (%s, %s, 'EUR', %s, 'n')",
             (cause, cause_id, event_id),
         )
         for number, (account, amount_minor) in enumerate(lines.items()):
