@@ -137,9 +137,10 @@ PROVIDER: Mapping[str, Kind] = {
         "a refund is REFUNDED here, and the provider has not given that much back",
         "the provider is asked to give back what is missing",
     ),
-    "provider_refunded_more": _person(
+    "provider_refunded_more": Kind(
         "the provider gave back more than our refunds: by hand there, or a dispute",
-        "void the tickets it was for and write a correction into the ledger",
+        "when it is the price of all good tickets, they are made void by a refund whose money its worker then finds"
+        " given back; else a person voids those it was for, and writes a correction into the ledger",
     ),
     "topup_paid_not_credited": Kind(
         "a top-up's money, or more of it than was credited, is at the provider and is not being returned",

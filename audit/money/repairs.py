@@ -9,6 +9,7 @@ import pymysql.err
 
 from audit.money import (
     repair_entries,
+    repair_given_back,
     repair_ledger,
     repair_orders,
     repair_portal,
@@ -48,6 +49,7 @@ REPAIRS: Mapping[str, Repair] = {
     "authorization_left_open": repair_provider.give_back,
     "paid_twice": repair_provider.give_back,
     "provider_captured_more": repair_provider.refund_extra,
+    "provider_refunded_more": repair_given_back.refund_all,
     "provider_refunded_less": repair_provider.refund_missing,
     "ledger_capture_missing": repair_ledger.write_missing,
     "ledger_refund_missing": repair_ledger.write_missing,

@@ -324,7 +324,7 @@ async def provider_refunded_less(town: Town) -> Planted:
 async def provider_refunded_more(town: Town) -> Planted:
     order_id = await town.sold(1)
     payment = await town.payment_of(order_id)
-    await town.world.provider.refund(payment["authorization_id"], 500, key=new_id())
+    await town.world.provider.refund(payment["authorization_id"], 2500, key=new_id())
     return Planted(order_id, {"payment": {payment["payment_id"]}, "authorization": {str(payment["authorization_id"])}})
 
 

@@ -5,6 +5,8 @@ from tests.integration.audit.test_refunds import paid_back
 from tests.integration.audit.town import Town
 from ticketflow.events import new_id
 
+REFUSED = "UPDATE refunds SET state = 'REFUSED', detail = 'no', due_at = NULL WHERE refund_id = %s"
+
 
 async def one(town: Town, kind: str) -> Repaired:
     (repaired,) = await town.repair(kind)
@@ -83,7 +85,7 @@ async def test_a_good_ticket_of_a_refund_dies_before_the_state_is_told(town: Tow
 async def test_a_refused_refund_that_is_asked_for_again_is_carried_out_once(town: Town) -> None:
     order_id = await town.sold(2)
     refund_id = await town.refunded(order_id, done=False)
-    await town.change("UPDATE refunds SET state = 'REFUSED', detail = 'no', due_at = NULL")
+    await town.change(REFUSED, refund_id)
     repaired = await one(town, "refund_refused")
     assert repaired.said == "it is REQUESTED again: its worker asks the provider at once"
     assert await town.repair("refund_refused") == []
@@ -92,6 +94,49 @@ async def test_a_refused_refund_that_is_asked_for_again_is_carried_out_once(town
     assert rows == [{"state": "REFUNDED"}]
     (found,) = await town.world.at_bank((await town.payment_of(order_id))["payment_id"])
     assert found["refunded_minor"] == 2500
+    assert await town.found() == []
+
+
+async def given_back_by_hand(town: Town, order_id: str, minor: int) -> str:
+    """At the provider, past us: the payment's id."""
+    payment = await town.payment_of(order_id)
+    await town.world.provider.refund(payment["authorization_id"], minor, key=new_id())
+    return str(payment["payment_id"])
+
+
+async def test_what_was_given_back_by_hand_for_all_tickets_becomes_a_refund_and_goes_back_once(town: Town) -> None:
+    order_id = await town.sold(3)
+    await town.refunded(order_id)
+    payment_id = await given_back_by_hand(town, order_id, 5000)
+    assert (await one(town, "provider_refunded_more")).became == "done"
+    assert await town.repair("provider_refunded_more") == []
+    await town.carry()
+    assert await town.found() == []
+    await paid_back(town)
+    assert (await head_of(town, order_id))["state"] == "REFUNDED"
+    assert await kept(town, payment_id) == 0
+    outcome = await town.audit()
+    assert (outcome.differences, outcome.events[0].refunded_minor, outcome.events[0].identity) == ([], 7500, True)
+
+
+async def test_what_was_given_back_by_hand_for_some_of_the_tickets_is_left_to_a_person(town: Town) -> None:
+    order_id = await town.sold(2)
+    await given_back_by_hand(town, order_id, 2500)
+    repaired = await one(town, "provider_refunded_more")
+    assert repaired.said == ("2500 went back, and its good tickets cost 5000: find out which of them it was for")
+    assert await town.staged("billing") == []
+
+
+async def test_a_refused_refund_that_went_back_by_hand_is_not_made_twice(town: Town) -> None:
+    order_id = await town.sold(2)
+    refund_id = await town.refunded(order_id, done=False)
+    await town.change(REFUSED, refund_id)
+    payment_id = await given_back_by_hand(town, order_id, 2500)
+    repaired = await one(town, "provider_refunded_more")
+    assert repaired.said.startswith("a refund of it is under way or refused, and may be this one")
+    assert (await one(town, "refund_refused")).became == "done"
+    await paid_back(town)
+    assert await kept(town, payment_id) == 2500
     assert await town.found() == []
 
 
