@@ -146,9 +146,10 @@ PROVIDER: Mapping[str, Kind] = {
         "a top-up's money, or more of it than was credited, is at the provider and is not being returned",
         "it is RETURNING again: its worker gives it back; what is beyond a credited one a person refunds there",
     ),
-    "topup_credited_not_paid": _person(
-        "a top-up was credited, and the provider keeps less than that for it",
-        "freeze the buyer's credits by a correction, and ask the provider",
+    "topup_credited_not_paid": Kind(
+        "a top-up was credited, and the provider keeps less than that for it, of which not all is frozen",
+        "what is missing is frozen under the top-up's id, as far as its buyer still has it, while nothing else of the"
+        " buyer's is in dispute; what becomes of it a person decides",
     ),
 }
 LEDGER: Mapping[str, Kind] = {

@@ -37,7 +37,7 @@ async def webhooks(conn: Conn, limits: Limits) -> list[Difference]:
 
 
 TOPUPS = """
-    SELECT t.topup_id, t.state, t.amount_minor, t.currency, t.provider, e.entry_id,
+    SELECT t.topup_id, t.buyer_id, t.state, t.amount_minor, t.currency, t.provider, e.entry_id,
            t.state = 'RETURNING' AND t.changed_at < UTC_TIMESTAMP(6) - INTERVAL %(stuck_s)s SECOND
              OR t.state = 'STARTED' AND GREATEST(t.created_at, COALESCE(t.redirect_until, t.created_at))
                                       < UTC_TIMESTAMP(6) - INTERVAL %(stuck_s)s SECOND AS stuck
@@ -74,12 +74,28 @@ async def topups(conn: Conn, limits: Limits, asking: Asking, after: str) -> tupl
         kept_minor = sum(one.kept_minor for one in taken)
         detail = f"{row['state']} here, {kept_minor} kept at the provider"
         if row["state"] == "CREDITED" and kept_minor < amount:
-            found.append(Difference("topup_credited_not_paid", None, None, ids, detail, amount - kept_minor, currency))
+            missing_minor = amount - kept_minor - await _frozen(conn, row["topup_id"], row["buyer_id"], currency)
+            if missing_minor > 0:
+                found.append(Difference("topup_credited_not_paid", None, None, ids, detail, missing_minor, currency))
         elif row["state"] != "STARTED" and kept_minor > (credited := amount if row["state"] == "CREDITED" else 0):
             # STARTED: its webhook may be on the way, and when its page is over a worker asks by itself.
             extra_minor = kept_minor - credited
             found.append(Difference("topup_paid_not_credited", None, None, ids, detail, extra_minor, currency))
     return found, rows[-1]["topup_id"] if len(rows) == ROWS_MAX else None
+
+
+async def _frozen(conn: Conn, topup_id: str, buyer_id: str, currency: str) -> int:
+    """What cannot be spent of it, because somebody froze it under the top-up's id and has not released it."""
+    rows = await query(
+        conn,
+        """
+        SELECT CAST(COALESCE(-SUM(p.amount_minor), 0) AS SIGNED) AS frozen_minor
+        FROM ledger_entries e JOIN ledger_postings p USING (entry_id)
+        WHERE e.cause IN ('freeze', 'unfreeze') AND e.cause_id = %s AND e.currency = %s AND p.account = %s
+        """,
+        (topup_id, currency, f"frozen:{buyer_id}"),
+    )
+    return int(rows[0]["frozen_minor"])
 
 
 async def unexplained(conn: Conn, event_id: str | None, after: int) -> tuple[list[Difference], int | None]:

@@ -16,6 +16,7 @@ from audit.money import (
     repair_provider,
     repair_refunds,
     repair_seats,
+    repair_topups,
 )
 from audit.money.hands import Hands, RepairRefused
 from audit.money.kinds import KINDS
@@ -44,6 +45,7 @@ REPAIRS: Mapping[str, Repair] = {
     "refund_refused": repair_refunds.ask_again,
     "webhook_unmatched": repair_orders.look_at_once("webhooks", "webhook_id", ("RECEIVED", "UNMATCHED")),
     "topup_stuck": repair_orders.look_at_once("topups", "topup_id", ("STARTED", "RETURNING")),
+    "topup_credited_not_paid": repair_topups.freeze_missing,
     "topup_paid_not_credited": repair_orders.return_topup,
     "money_kept_without_tickets": repair_provider.give_back,
     "authorization_left_open": repair_provider.give_back,
@@ -53,7 +55,7 @@ REPAIRS: Mapping[str, Repair] = {
     "provider_refunded_less": repair_provider.refund_missing,
     "ledger_capture_missing": repair_ledger.write_missing,
     "ledger_refund_missing": repair_ledger.write_missing,
-    "ledger_topup_missing": repair_entries.write_topup,
+    "ledger_topup_missing": repair_topups.write_topup,
     "credits_frozen_for_nothing": repair_ledger.write_missing,
     "ledger_differs": repair_ledger.correct,
     "balance_differs": repair_ledger.rebuild,

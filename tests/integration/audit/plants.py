@@ -335,7 +335,7 @@ async def topup_paid_not_credited(town: Town) -> Planted:
 
 @plant("topup_credited_not_paid", everywhere=True)
 async def topup_credited_not_paid(town: Town) -> Planted:
-    return Planted(None, {"topup": {await town.topped_up("carl", 500, paid=False)}})
+    return Planted(None, {"topup": {await town.topped_up(new_id(), 500, paid=False)}})
 
 
 # -- the ledger

@@ -3,6 +3,8 @@
 import pytest
 
 from audit.money.repairs import Repaired
+from billing.ledger import causes
+from billing.store import ledger
 from tests.integration.audit.plants import sold_in_the_books_of, write
 from tests.integration.audit.town import Town
 from ticketflow.events import new_id
@@ -67,6 +69,38 @@ async def test_one_webhook_is_the_evidence_of_one_top_up(town: Town) -> None:
     repaired = await of(town, "ledger_topup_missing", second)
     assert repaired.became == "refused"
     assert "is the evidence of another one" in repaired.said
+
+
+async def test_what_is_frozen_of_a_top_up_that_was_not_paid_is_lost_again_when_it_is_released(town: Town) -> None:
+    buyer = new_id()
+    topup_id = await town.topped_up(buyer, 700, paid=False)
+    assert (await of(town, "topup_credited_not_paid", topup_id)).said == f"froze 700 under {topup_id}"
+    assert await found(town, topup_id) == set()
+    async with town.world.pool.transaction() as conn:
+        await ledger.record(conn, [causes.unfreeze_part(topup_id, buyer, 700, "EUR")])
+    assert await found(town, topup_id) == {"topup_credited_not_paid"}
+    assert (await of(town, "topup_credited_not_paid", topup_id)).said == "it was frozen before, and released"
+
+
+async def test_what_its_buyer_has_spent_of_a_top_up_is_left_to_a_person(town: Town) -> None:
+    buyer = new_id()
+    topup_id = await town.topped_up(buyer, 700, paid=False)
+    await town.sold(1, credits_minor=500, buyer_id=buyer)
+    repaired = await of(town, "topup_credited_not_paid", topup_id)
+    assert repaired.said == f"froze 200 under {topup_id}; 500 are spent: ask the buyer"
+    assert await found(town, topup_id) == {"topup_credited_not_paid"}
+    repaired = await of(town, "topup_credited_not_paid", topup_id)
+    assert (repaired.became, repaired.difference.amount_minor) == ("refused", 500)
+
+
+async def test_nothing_is_frozen_beside_what_an_operator_has_frozen(town: Town) -> None:
+    buyer, freeze_id = new_id(), new_id()
+    await town.topped_up(buyer, 700)
+    topup_id = await town.topped_up(buyer, 700, paid=False)
+    async with town.world.pool.transaction() as conn:
+        await ledger.record(conn, [causes.freeze_part(freeze_id, buyer, 700, "EUR", "the bank asks")])
+    repaired = await of(town, "topup_credited_not_paid", topup_id)
+    assert repaired.said == f"a part of its buyer's credits is frozen already, and may be these: {freeze_id}"
 
 
 async def test_a_sale_in_anothers_books_is_moved_once(town: Town) -> None:
