@@ -37,7 +37,8 @@ class OwnWire:
     keeps_errors = False
 
     def failure(self, status: int) -> Answer:
-        raise Problem(status, "fault", "this was asked for; what was done depends on the fault")
+        code = "key_in_use" if status == 409 else "fault"
+        raise Problem(status, code, "this was asked for; what was done depends on the fault")
 
     def refusal(self, refused: Refused) -> Answer:
         raise Problem(refused.status, refused.code, refused.detail) from refused

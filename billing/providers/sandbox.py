@@ -147,7 +147,10 @@ def _accepted(answer: HttpAnswer) -> bytes:
     if answer.good:
         return answer.body
     if answer.status in (404, 409, 422):
-        raise Refused(decode(answer.body, _Error).code)
+        code = decode(answer.body, _Error).code
+        if code == "key_in_use":  # another request of this key is being served: what it does is not known yet
+            raise ProviderIndefinite(code)
+        raise Refused(code)
     if 400 <= answer.status < 500:  # a wrong key of ours, or too many requests: nothing was done, no card is to blame
         raise ProviderUnavailable(f"the provider answers {answer.status} {decode(answer.body, _Error).code}")
     raise ProviderIndefinite(f"the provider answers {answer.status}")  # 5xx says nothing about what was done before it

@@ -154,7 +154,6 @@ async def test_stripe_finds_a_payment_although_a_500_was_kept_for_its_customer(s
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("kit", ["stripe", "mercadopago"], indirect=True)  # the sandbox's own 409 are refusals
 async def test_a_key_that_is_being_served_is_indefinite(kit: Kit, action: str) -> None:
     reference, act = await prepared(kit, action)
     await kit.plan(action, "conflict")
