@@ -28,6 +28,7 @@ STATUS: Mapping[FaultKind, int] = {
     "error_after": 500,
     "rate_limit": 429,
     "conflict": 409,
+    "refuse": 422,
 }
 
 T = TypeVar("T")
@@ -111,7 +112,7 @@ class Desk:
         kind = fault.kind if fault is not None else None
         if fault is not None:
             log.info("fault", operation=fault.operation, kind=kind, wire=wire.name)
-        if kind in ("error", "rate_limit", "conflict"):
+        if kind in ("error", "rate_limit", "conflict", "refuse"):
             return wire.reply(wire.failure(STATUS[kind]))
         if kind == "drop":
             raise asyncio.CancelledError  # the server then closes the connection without an answer

@@ -7,6 +7,7 @@ error_kept_after does it, and answers 500 to this request and to each repeat of 
 error_after      does it, and answers 500
 rate_limit       429, nothing done
 conflict         409, nothing done: as if another request of this key were being served
+refuse           422, nothing done: it never will be
 delay            does it after ``delay_s``
 timeout_after    does it, and never answers
 drop             closes the connection, nothing done
@@ -26,6 +27,7 @@ FaultKind = Literal[
     "error_after",
     "rate_limit",
     "conflict",
+    "refuse",
     "delay",
     "timeout_after",
     "drop",

@@ -144,7 +144,7 @@ async def test_not_done_while_money_is_under_way_and_done_when_a_person_has_to_d
     await office.worker.run_once()
     shown = await progress(office, sales)
     assert (shown["state"], shown["requested"], shown["refunded"]) == ("RUNNING", 2, 0)
-    await world.fault("refund", "conflict")
+    await world.fault("refund", "refuse")
     await office.due_now()
     done = await work(office, sales)
     assert (done["refused"], done["refunded"]) == (1, 1)

@@ -32,9 +32,9 @@ async def refunds_at_bank(world: World, sale: Sale) -> int:
 
 
 async def a_refused_one(world: World, office: Office) -> Sale:
-    """409 from the provider, and by its own word nothing has been given back."""
+    """422 from the provider, and by its own word nothing has been given back."""
     sale = await office.paid()
-    await world.fault("refund", "conflict")
+    await world.fault("refund", "refuse")
     refund = await office.refunded(sale)
     assert (refund["state"], refund["detail"]) == ("REFUSED", "fault")
     return sale
@@ -105,7 +105,7 @@ async def test_no_credits_while_another_refund_of_the_payment_is_under_way(world
     """What the provider says about one of them could be meant for the other."""
     sale = await office.paid()
     first, second = [ticket["ticket_id"] for ticket in (await sale.order())["tickets"]]
-    await world.fault("refund", "conflict")
+    await world.fault("refund", "refuse")
     refused = await office.refunded(sale, tickets=[first])
     await world.fault("refund", "timeout_after")
     await office.refund(sale, tickets=[second])
@@ -189,7 +189,7 @@ async def test_refunds_of_one_payment_go_one_after_the_other(world: World, offic
 async def test_a_refused_one_does_not_hold_up_the_next(world: World, office: Office) -> None:
     sale = await office.paid()
     first, second = [ticket["ticket_id"] for ticket in (await sale.order())["tickets"]]
-    await world.fault("refund", "conflict")
+    await world.fault("refund", "refuse")
     await office.refunded(sale, tickets=[first])
     await office.refunded(sale, tickets=[second])
     assert await office.states(sale) == ["REFUSED", "REFUNDED"]

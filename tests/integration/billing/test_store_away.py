@@ -80,7 +80,7 @@ async def test_a_commit_without_an_answer_in_a_refund(world: World, done: bool, 
         assert (asked.status, (await office.refund(sale, key=key)).body) == (202, asked.body)
         office.refunds._pool = Forgetful(world.pool, nth={1, 3}, done=done)  # type: ignore[assignment]
         if answer == "refused":
-            await world.fault("refund", "conflict")
+            await world.fault("refund", "refuse")
         await office.settled(sale)
         assert await office.states(sale) == ["REFUSED" if answer == "refused" else "REFUNDED"]
         kinds = [payload.kind for payload in await world.staged(sale.hold_id)][-2:]
