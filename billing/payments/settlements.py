@@ -13,6 +13,7 @@ from billing.orders import rules as orders
 from billing.orders.changes import Changes, Decide, repeated
 from billing.payments.giving_back import give_back
 from billing.providers.port import Authorization, Provider, ProviderIndefinite, ProviderUnavailable, Refused
+from billing.side_by_side import doubled_s
 from billing.store import work
 from billing.store.work import REDIRECT_MARGIN_S, Work
 from ticketflow.runtime.correlation import bind_correlation
@@ -211,11 +212,11 @@ class Settlements:
 
 def backoff_s(attempts: int) -> float:
     """How long after so many failed tries the next one comes."""
-    return min(BACKOFF_S[0] * 2.0 ** min(attempts, 10), BACKOFF_S[1])
+    return doubled_s(attempts, BACKOFF_S)
 
 
 def nudge_s(attempts: int) -> float:
-    return min(NUDGE_S[0] * 2.0 ** min(attempts, 10), NUDGE_S[1])
+    return doubled_s(attempts, NUDGE_S)
 
 
 def redirect_poll_s(age_s: float) -> float:

@@ -3,12 +3,12 @@
 Any number of listeners may run them: a payment that is due is taken by a guarded UPDATE, for longer than a step lasts.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from billing.orders.states import PaymentState
 from billing.payments.settlements import Settlements, backoff_s
+from billing.side_by_side import side_by_side
 from billing.store import keys, work
 from billing.store.work import Work
 from ticketflow.delivery.outbox import Outbox
@@ -18,7 +18,6 @@ from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.mariadb import MariaDBPool
 
 BATCH_ROWS = 32
-AT_ONCE = 4  # steps of one worker at a time: each waits for the provider, and needs a connection before and after
 TAKEN_FOR_S = 6.0  # one call to the provider; a killed worker's payment waits no longer, and two at once do no harm
 KEYS_KEPT_S = 2 * 24 * 3600.0  # the promise is 24 h
 PURGE_ROWS = 1000
@@ -52,23 +51,17 @@ class PaymentWorker:
             due = await work.due(conn, self._state, BATCH_ROWS)
         if not due:
             return 0
-        rest = iter(due)
-        lanes = (self._lane(rest) for _ in range(min(AT_ONCE, len(due))))
-        outcomes = await asyncio.gather(*lanes, return_exceptions=True)
-        self._outbox.notify()
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        try:
+            await side_by_side(due, self._one)
+        finally:
+            self._outbox.notify()
         return len(due)
-
-    async def _lane(self, rest: Iterator[Work]) -> None:
-        for payment in rest:
-            if await self._take(payment):
-                STEPS.labels(self._state).inc()
-                await self._one(payment)
 
     async def _one(self, payment: Work) -> None:
         """A payment that our own code cannot handle must not keep the others from their money."""
+        if not await self._take(payment):
+            return
+        STEPS.labels(self._state).inc()
         try:
             await self._step(payment)
         except (Unavailable, Indefinite):

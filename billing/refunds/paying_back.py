@@ -11,12 +11,12 @@ Laws:
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 from billing.providers.port import Authorization, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.refunds.deciding import Refunds
 from billing.refunds.pacing import Pace
+from billing.side_by_side import AT_ONCE, doubled_s, side_by_side
 from billing.store import refund_work
 from billing.store.refund_work import Taken
 from ticketflow.delivery.outbox import Outbox
@@ -27,9 +27,8 @@ from ticketflow.runtime.mariadb import MariaDBPool
 from ticketflow.runtime.retry import retrying
 
 BATCH_ROWS = 32
-AT_ONCE = 4
 CALL_S = 5  # of one call to the provider; a step has three: it reads, gives back and reads again
-BACKOFF_S = (1, 60)
+BACKOFF_S = (1.0, 60.0)
 
 STEPS = metrics.counter("billing_refund_steps_total", "Refunds that a worker has taken up.")
 FAILED = metrics.counter(
@@ -60,22 +59,18 @@ class RefundWorker:
             due = await refund_work.due(conn, BATCH_ROWS)
         if not due:
             return 0
-        rest = iter(due)
-        lanes = (self._lane(rest) for _ in range(min(AT_ONCE, len(due))))
-        outcomes = await asyncio.gather(*lanes, return_exceptions=True)
-        self._outbox.notify()
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        try:
+            await side_by_side(due, self._next)
+        finally:
+            self._outbox.notify()
         return len(due)
 
-    async def _lane(self, rest: Iterator[tuple[str, str]]) -> None:
-        for refund_id, order_id in rest:
-            ask_until_s = asyncio.get_running_loop().time() + self._taken_for_s - 2 * CALL_S
-            taken = await self._take(refund_id, order_id)
-            if taken is not None:
-                STEPS.inc()
-                await self._one(taken, ask_until_s)
+    async def _next(self, due: tuple[str, str]) -> None:
+        ask_until_s = asyncio.get_running_loop().time() + self._taken_for_s - 2 * CALL_S
+        taken = await self._take(*due)
+        if taken is not None:
+            STEPS.inc()
+            await self._one(taken, ask_until_s)
 
     async def _take(self, refund_id: str, order_id: str) -> Taken | None:
         async def attempt() -> Taken | None:
@@ -162,6 +157,6 @@ def given_back(found: Authorization | None, carried_out_minor: int, card_minor: 
     return found.refunded_minor - carried_out_minor >= card_minor
 
 
-def backoff_s(attempts: int) -> int:
+def backoff_s(attempts: int) -> float:
     """How long after so many failed tries the next one comes."""
-    return min(BACKOFF_S[0] << min(attempts, 10), BACKOFF_S[1])
+    return doubled_s(attempts, BACKOFF_S)

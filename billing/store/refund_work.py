@@ -131,7 +131,7 @@ async def waiting(conn: Conn) -> dict[str, tuple[int, float]]:
     return {row["state"]: (row["n"], float(row["age_s"])) for row in rows}
 
 
-async def postpone(conn: Conn, refund: Refund, delay_s: int, detail: str) -> None:
+async def postpone(conn: Conn, refund: Refund, delay_s: float, detail: str) -> None:
     """Looked at again after ``delay_s``, unless somebody else has gone on with it meanwhile."""
     await execute(
         conn,

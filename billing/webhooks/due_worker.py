@@ -1,9 +1,9 @@
 """A worker over rows that are due: taken by a guarded UPDATE, a few steps at once, one bad row harms no other."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from billing.side_by_side import side_by_side
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.mariadb import MariaDBPool
 
@@ -11,7 +11,6 @@ R = TypeVar("R")
 Conn = Any
 
 BATCH_ROWS = 32
-AT_ONCE = 4  # each waits for the provider, and needs a connection before and after
 TAKEN_FOR_S = 10.0  # two calls to the provider; a killed worker's row waits no longer, and two at once do no harm
 
 
@@ -38,21 +37,13 @@ class DueWorker(Generic[R]):
         """How many were due. Raises the first fault of the store, after every step begun has ended."""
         async with self._pool.acquire() as conn:
             rows = await self._due(conn, BATCH_ROWS)
-        rest = iter(rows)
-        lanes = (self._lane(rest) for _ in range(min(AT_ONCE, len(rows))))
-        for outcome in await asyncio.gather(*lanes, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await side_by_side(rows, self._one)
         return len(rows)
 
-    async def _lane(self, rest: Iterator[R]) -> None:
-        for row in rest:
-            async with self._pool.transaction() as conn:
-                mine = await self._take(conn, row, TAKEN_FOR_S)
-            if mine:
-                await self._one(row)
-
     async def _one(self, row: R) -> None:
+        async with self._pool.transaction() as conn:
+            if not await self._take(conn, row, TAKEN_FOR_S):
+                return
         try:
             await self._step(row)
         except (Unavailable, Indefinite):

@@ -19,6 +19,7 @@ from billing.orders.states import NOT_LIVE, PaymentState
 from billing.payments.giving_back import give_back
 from billing.payments.settlements import Settlements, backoff_s
 from billing.providers.port import Authorization, Provider, ProviderIndefinite, ProviderUnavailable
+from billing.side_by_side import doubled_s
 from billing.store import topups, webhooks, work
 from billing.store.webhooks import State, Waiting
 from billing.store.work import Work
@@ -189,4 +190,4 @@ def _counts(payment: Work, authorization_id: str | None) -> bool:
 
 def unmatched_s(attempts: int) -> float:
     """How long until one that names nothing of ours is looked at again."""
-    return min(UNMATCHED_BACKOFF_S[0] * 2.0 ** min(attempts, 20), UNMATCHED_BACKOFF_S[1])
+    return doubled_s(attempts, UNMATCHED_BACKOFF_S)
