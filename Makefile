@@ -1,7 +1,7 @@
 # Everything is also `python -m ...`; this file only puts the venv and the steps together.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz status stop logs clean up down drill drill-ci lint lock
+.PHONY: help install run test bench fuzz status stop logs clean up down drill drill-ci lint lock
 
 PYTHON := .venv/bin/python
 # Tests wait for servers more than they compute: more workers than cores.
@@ -21,6 +21,10 @@ run: install ## start everything, sell 60 seats to 120 buyers, show the walk of 
 
 test: install ## all tests, with the real servers that they need
 	@$(PYTHON) -m pytest -n $(TEST_WORKERS)
+
+bench: install ## every goal of performance, ours beside its peer or ceiling (see docs/performance.md); some 30 minutes
+	@$(PYTHON) -m bench.install
+	@$(PYTHON) -m bench all --write
 
 fuzz: install ## a minute of coverage-guided fuzzing for each target (FUZZ_SECONDS)
 	@$(PYTHON) -m pip install --quiet --require-hashes --only-binary :all: -r requirements-fuzz.txt

@@ -77,18 +77,23 @@ def install_packages(missing: Sequence[str]) -> None:
     packages = [line for line in PACKAGES.read_text().split("\n") if line and not line.startswith("#")]
     if shutil.which("apt-get", path=tools.search_path()) is None:
         raise StackError(f"{', '.join(missing)} missing and no apt-get here: install what provides them, then again")
-    as_root: list[str] = []
-    if not is_root():
-        sudo = shutil.which("sudo")
-        if sudo is None:
-            raise StackError(f"{', '.join(missing)} missing: as root run `apt-get install {' '.join(packages)}`")
-        as_root = [sudo]
+    as_root = root_command(missing, packages)
     say(f"missing: {', '.join(missing)}")
     units_before = _units()
     apt_install(packages, as_root)
     _disable(as_root, sorted(_units() - units_before))
     if still := missing_programs():
         raise StackError(f"{', '.join(still)} missing even now: stack/apt-packages.txt is for Debian 12")
+
+
+def root_command(missing: Sequence[str], packages: Sequence[str]) -> list[str]:
+    """What makes a command run as root: nothing, when we are. Raises StackError when we cannot be."""
+    if is_root():
+        return []
+    sudo = shutil.which("sudo")
+    if sudo is None:
+        raise StackError(f"{', '.join(missing)} missing: as root run `apt-get install {' '.join(packages)}`")
+    return [sudo]
 
 
 def apt_install(packages: Sequence[str], as_root: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """`make lock`: resolves the locks anew from pyproject.toml, with hashes and without any address or path.
 
 requirements.txt is for development and has everything; requirements-run.txt, for images, is the part of it that runs.
-requirements-fuzz.txt is what only `make fuzz` needs.
+requirements-fuzz.txt is what only `make fuzz` needs, requirements-bench.txt what only `make bench` does.
 """
 
 import re
@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.txt"
 RUN_LOCK = ROOT / "requirements-run.txt"
 FUZZ_LOCK = ROOT / "requirements-fuzz.txt"
+BENCH_LOCK = ROOT / "requirements-bench.txt"
 # A name, a version, its hashes, why it is here: whatever else a resolver writes would tie the lock to one machine.
 ALLOWED = re.compile(r"(?P<pin>[A-Za-z0-9._-]+==[^\s/:@]+)?( ?\\)?|--hash=sha256:[0-9a-f]{64}( \\)?|#( .*)?")
 ADDRESS = re.compile(r"[a-z+]+://|(^|\s)/")
@@ -44,6 +45,7 @@ def lock() -> None:
     LOCK.write_text(_resolved("--extra", "dev", project))
     RUN_LOCK.write_text(_resolved("--constraints", LOCK.name, project))  # the same versions: what runs was tested
     FUZZ_LOCK.write_text(_resolved("--group", f"{project}:fuzz"))
+    BENCH_LOCK.write_text(_resolved("--constraints", LOCK.name, "--group", f"{project}:bench"))
 
 
 def _resolved(*what: str) -> str:

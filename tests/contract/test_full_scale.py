@@ -30,13 +30,14 @@ Servers = tuple[RunningServer[PostgresServer], RunningServer[MariaDBServer]]
 async def two_stores(servers: Servers) -> AsyncIterator[tuple[Store, Store]]:
     """Postgres and MariaDB, of a database each that nobody else has."""
     postgres, mariadb = servers[0].server, servers[1].server
-    databases = create_postgres(postgres), create_mariadb(mariadb)
+    # In threads: DDL of seconds on a busy disk would stop everybody else's transactions in this loop.
+    databases = await asyncio.to_thread(create_postgres, postgres), await asyncio.to_thread(create_mariadb, mariadb)
     try:
         async with open_store("postgres", databases[0]) as one, open_store("mariadb", databases[1]) as two:
             yield one, two
     finally:
-        drop_postgres(postgres, databases[0])
-        drop_mariadb(mariadb, databases[1])
+        await asyncio.to_thread(drop_postgres, postgres, databases[0])
+        await asyncio.to_thread(drop_mariadb, mariadb, databases[1])
 
 
 @pytest.mark.timeout(300)

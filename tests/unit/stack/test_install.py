@@ -88,7 +88,9 @@ def test_too_little_disk_is_said_before_anything_is_begun(monkeypatch: pytest.Mo
         install.install()
 
 
-@pytest.mark.parametrize("path", [lock.LOCK, lock.RUN_LOCK, lock.FUZZ_LOCK], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [lock.LOCK, lock.RUN_LOCK, lock.FUZZ_LOCK, lock.BENCH_LOCK], ids=lambda path: path.name
+)
 def test_a_lock_holds_pins_and_hashes_and_nothing_else(path: Path) -> None:
     assert lock.unwanted(path.read_text()) == []
 

@@ -1,0 +1,89 @@
+"""Performance, each goal by one command.
+
+    python -m bench                 what goals there are
+    python -m bench NAME...         measure these: ours, the other side, the ratio; exit 1 when a goal is missed
+    python -m bench all             every goal; --write keeps them in bench/results/<date>.json
+    python -m bench compare A B     what moved between two files of results
+
+--json prints results on stdout as JSON; --rounds N measures more pairs than five.
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from bench import comparison, results
+from bench.catalogue import GOALS
+from bench.goal import Goal
+from bench.run import ROUNDS, Run
+from drills.machine import machine
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="results as JSON on stdout")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"pairs of measurements, {ROUNDS} or more")
+    parser.add_argument("--write", action="store_true", help="keep the results in bench/results/<date>.json")
+    asked = parser.parse_args()
+    if asked.names[:1] == ["compare"]:
+        return _compare(parser, asked.names[1:])
+    if asked.rounds < ROUNDS:
+        parser.error(f"--rounds {asked.rounds}: a median needs {ROUNDS} at least")
+    known = {goal.name: goal for goal in GOALS}
+    if not asked.names:
+        for goal in GOALS:
+            print(f"{goal.name:<24} {goal.what}, against {goal.other}: {goal.reach} {goal.ratio:g}x")
+        return 0
+    names = list(known) if asked.names == ["all"] else asked.names
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"no goal is called {unknown[0]!r}; `python -m bench` lists them")
+    return _measure([known[name] for name in names], asked)
+
+
+def _measure(goals: list[Goal], asked: argparse.Namespace) -> int:
+    done: list[results.Result] = []
+    failed = False
+    for number, goal in enumerate(goals, 1):
+        print(f"-- {number} of {len(goals)}: {goal.name}: {goal.what}", file=sys.stderr, flush=True)
+        try:
+            measured = uvloop.run(goal.measure(Run(goal.name, asked.rounds)))
+        except Exception as error:  # one that fails must not cost the others their figures
+            failed = True
+            print(f"{goal.name}: not measured: {error!r}", file=sys.stderr, flush=True)
+            continue
+        done.append(results.Result.of(goal, measured))
+        if not asked.json:
+            print(done[-1], flush=True)
+            for name, value in done[-1].notes.items():
+                print(f"    {name}: {value:,.5g}" if isinstance(value, float) else f"    {name}: {value}", flush=True)
+    kept = results.Results(machine(""), done)
+    if asked.json:
+        print(msgspec.json.format(msgspec.json.encode(kept), indent=1).decode())
+    if asked.write:
+        file = results.FOLDER / f"{datetime.now(UTC):%Y-%m-%d}.json"
+        results.write(file, kept)
+        print(f"kept in {file}", file=sys.stderr)
+    return 1 if failed or not all(one.met for one in done) else 0
+
+
+def _compare(parser: argparse.ArgumentParser, files: list[str]) -> int:
+    if len(files) != 2:
+        parser.error("compare takes two files of results")
+    try:
+        before, after = (results.read(Path(file)) for file in files)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        parser.error(str(error))
+    for line in comparison.compared(before, after):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""All goals, in the order in which `make bench` measures them."""
+
+from bench.goal import Goal
+
+GOALS: tuple[Goal, ...] = ()
