@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        answer = _parsed(self._data)
+        answer = parsed(self._data)
         if answer is not None and self._waiting is not None and not self._waiting.done():
             self._data = b""
             self._waiting.set_result(answer)
@@ -72,7 +72,7 @@ def post(path: str, body: bytes, headers: str) -> bytes:
     ).encode() + body
 
 
-def _parsed(data: bytes) -> Answer | None:
+def parsed(data: bytes) -> Answer | None:
     """The answer, when all of it is there."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
