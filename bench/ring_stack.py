@@ -5,7 +5,8 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,10 @@ import psycopg
 from bench.cpu import cpu_s
 from bench.ring_load import Load, Report
 from bench.run import Run
-from stack.seed import create_event, seed
+from stack.seed import create_event
+from stack.servers.postgres import PostgresServer
+from stack.settings import Settings
+from stack.stack import Stack
 from tests.support.ring import Ring
 
 SEATS = 50_000
@@ -26,7 +30,22 @@ COMMITTED = """
      WHERE event_id = %s AND (%s = '' OR state = %s)"""
 
 
+class _Postgres(PostgresServer):
+    def command(self) -> list[str]:
+        return [*super().command(), "-c", "track_commit_timestamp=on"]
+
+
+class MeasuredStack(Stack):
+    """The embedded stack whose Postgres remembers when each transaction was committed."""
+
+    @cached_property
+    def postgres(self) -> PostgresServer:
+        return _Postgres(self.places.postgres, self.ports.postgres, self.secrets.get("postgres-admin"))
+
+
 class RingStack:
+    """A running stack; ``ring`` has its processes and stores."""
+
     def __init__(self, ring: Ring) -> None:
         self.ring = ring
 
@@ -75,23 +94,15 @@ class RingStack:
 
 
 @contextlib.asynccontextmanager
-async def ring_stack(run: Run) -> AsyncIterator[RingStack]:
+async def ring_stack(run: Run, made: Callable[[Settings], Stack] = MeasuredStack) -> AsyncIterator[RingStack]:
     """Up, with the portal's commit times kept; removed at the end."""
     with run.folder() as folder:
-        ring = Ring(Path(folder) / "ring")
+        ring = Ring(Path(folder) / "ring", made)
         try:
             run.tell("starting the stack")
-            await asyncio.to_thread(ring.up)
-            await asyncio.to_thread(_keep_commit_times, ring)
-            await ring.stop_program("postgres")
-            await ring.start("postgres")
-            await ring.ready()
-            await asyncio.to_thread(seed, ring.stack)
+            with contextlib.redirect_stdout(sys.stderr):
+                await asyncio.to_thread(ring.up)
             yield RingStack(ring)
         finally:
-            await asyncio.to_thread(ring.remove)
-
-
-def _keep_commit_times(ring: Ring) -> None:
-    with psycopg.connect(ring.stack.postgres.dsn(), autocommit=True) as conn:
-        conn.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+            with contextlib.redirect_stdout(sys.stderr):
+                await asyncio.to_thread(ring.remove)
