@@ -214,6 +214,11 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         """The new token if the lease was free or run out (or, with ``takeover``, is the owner's own), else None."""
         ...
 
+    async def lease_left(self, conn: ConnInT, name: str) -> float | None:
+        """How long (s) until the lease runs out, 0 or below when it has; None when there never was one. A plain look,
+        perhaps at an older state: only ``acquire_lease`` decides."""
+        ...
+
     async def renew_lease(self, conn: ConnInT, name: str, token: int, ttl_s: float) -> bool:
         """Extend the lease if it is still this token's; it may have run out, as long as nobody else took it."""
         ...

@@ -6,7 +6,7 @@ COMMIT (1213), and the one that loses runs again (reliability: Galera).
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pymysql.err
 
@@ -17,18 +17,28 @@ from ticketflow.delivery.mariadb_inbox import MariaDBInbox
 from ticketflow.delivery.mariadb_lanes import MariaDBLanes
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
 from ticketflow.delivery.mariadb_parking import MariaDBParking
+from ticketflow.runtime.bell import Bell, Ringer
 
 NO_SUCH_TABLE = 1146
 
 
 class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox, MariaDBParking, MariaDBHistory):
-    """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
+    """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED.
+
+    MariaDB cannot tell one process what another has committed. ``ringer`` can, to those who listen by their ``bell``;
+    without them relays poll.
+    """
 
     name = "mariadb"
-    announces = False
+
+    def __init__(self, *, ringer: Ringer | None = None, bell: Bell | None = None) -> None:
+        self.announces = bool(ringer)
+        self._ringer = ringer
+        self._bell = bell
 
     async def announce(self, conn: Connection, stream: str) -> None:
-        """MariaDB cannot tell; relays poll."""
+        if self._ringer is not None:
+            self._ringer.set()
 
     async def backlog(self, conn: Connection, stream: str) -> Backlog:
         unacked, age_s, last_seq, acked_seq = (
@@ -58,7 +68,8 @@ class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox, MariaDBParking, 
 
     @asynccontextmanager
     async def listening(self, pool: Pool[Connection], stream: str, wake: Callable[[], None]) -> AsyncIterator[None]:
-        yield
+        with self._bell.heard(stream, wake) if self._bell is not None else nullcontext():
+            yield
 
     def is_store_fault(self, error: Exception) -> bool:
         if isinstance(error, pymysql.err.ProgrammingError) and error.args[:1] == (NO_SUCH_TABLE,):

@@ -146,6 +146,15 @@ class MariaDBOutbox:
         token: int = (await fetch(conn, "SELECT token FROM delivery_lease WHERE name = %s", (name,)))[0][0]
         return token
 
+    async def lease_left(self, conn: Connection, name: str) -> float | None:
+        rows = await fetch(
+            conn,
+            "SELECT TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), expires_at) / 1000000"
+            " FROM delivery_lease WHERE name = %s",
+            (name,),
+        )
+        return float(rows[0][0]) if rows else None
+
     async def renew_lease(self, conn: Connection, name: str, token: int, ttl_s: float) -> bool:
         return (
             await write(

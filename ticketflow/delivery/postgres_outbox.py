@@ -165,6 +165,13 @@ class PostgresOutbox:
         )
         return token
 
+    async def lease_left(self, conn: Connection, name: str) -> float | None:
+        left_s: float | None = await conn.fetchval(
+            "SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 FROM delivery_lease WHERE name = $1",
+            name,
+        )
+        return left_s
+
     async def renew_lease(self, conn: Connection, name: str, token: int, ttl_s: float) -> bool:
         return (
             count(
