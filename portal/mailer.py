@@ -89,6 +89,9 @@ class Mailer:
     async def run_once(self) -> int:
         """How many mails were taken. Raises Unavailable, Indefinite: the store is away."""
         await self._count()
+        async with self._pool.acquire() as conn:
+            if not await store_mails.any_due(conn):
+                return 0
         async with self._pool.transaction() as conn:
             taken = await store_mails.take(conn, BATCH, self._lease_s)
         addressed = [mail for mail in taken if mail.email is not None]

@@ -46,17 +46,27 @@ class Bell:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                transport, ear = await loop.create_datagram_endpoint(
-                    lambda: _Ear(self._ring), local_addr=(self._host, self._port)
-                )
+                bound = await self._bound()  # not by uvloop, which leaks what it cannot bind
             except OSError as error:
                 log.warning("bell_unheard", host=self._host, port=self._port, error=str(error))
                 await asyncio.sleep(BIND_RETRY_S)
                 continue
+            transport, ear = await loop.create_datagram_endpoint(lambda: _Ear(self._ring), sock=bound)
             try:
                 await ear.lost.wait()
             finally:
                 transport.close()
+
+    async def _bound(self) -> socket.socket:
+        found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+        bound = socket.socket(found[0][0], socket.SOCK_DGRAM)
+        try:
+            bound.setblocking(False)
+            bound.bind(found[0][4])
+        except BaseException:
+            bound.close()
+            raise
+        return bound
 
     def _ring(self, name: bytes) -> None:
         for spaced in self._waiting.get(name, ()):
