@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from billing.store import due
 from ticketflow.runtime.mariadb import MariaDBPool
 
-LOOK_S = 1.0
+LOOK_S = 2.0
 UNHEARD_LOOK_S = 0.25
 UNHEARD_S = 60.0
 LEAST_S = 0.005  # two looks are this far apart, so that many COMMITs share one

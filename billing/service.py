@@ -61,7 +61,7 @@ WOKEN_IDLE_S = 15.0
 REFUND_WATCH_IDLE_S = 10.0  # it reads all that are under way: 0.16 s for 100,000 of a cancelled event
 PURGE_IDLE_S = 60.0
 WATCH_IDLE_S = 5.0  # for metrics, which are read every 5 to 15 s
-TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
+TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 
 
 def run_migrations(settings: DatabaseSettings) -> int:

@@ -44,7 +44,7 @@ BUYERS_CONNECTIONS = 8
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
-TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
+TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 
 
 def migrate(settings: DatabaseSettings) -> int:

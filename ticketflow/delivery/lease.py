@@ -104,7 +104,8 @@ class Lease(Generic[ConnT]):
             self.check()
             asked_at = self._clock()
             try:
-                async with asyncio.timeout(self.left_s), self._pool.transaction() as conn:
+                # One statement that commits by itself: should it be cut short, it may be sent again.
+                async with asyncio.timeout(self.left_s), self._pool.acquire() as conn:
                     renewed = await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)
             except (Unavailable, Indefinite, TimeoutError):
                 await asyncio.sleep(RETRY_S * jitter.rng.uniform(0.5, 1.5))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 FIRST_S = 0.05  # after the last work: more may well follow
 SLOWER = 1.5
 UNTOLD_S = 0.25  # the longest pause where nobody tells
-TOLD_S = 1.0  # and where they do
+TOLD_S = 2.0  # and where they do
 DISTRUST_S = 60.0
 
 

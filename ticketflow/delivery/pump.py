@@ -18,7 +18,7 @@ from ticketflow.delivery.racing import first_of
 from ticketflow.delivery.resume import Resume
 from ticketflow.feed import SenderSession
 
-ACK_WAIT_S = 1.0  # only how often an idle task turns round
+ACK_WAIT_S = 60.0  # only how often an idle task turns round
 # A receiver that is restored to an older state while nothing flows would only be noticed at the next event: a session
 # that has been idle for so long ends, and the next HELLO asks for the watermark again.
 RECHECK_S = 60.0
