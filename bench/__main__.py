@@ -4,6 +4,7 @@
     python -m bench NAME...         measure these: ours, the other side, the ratio; exit 1 when a goal is missed
     python -m bench all             every goal; --write keeps them in bench/results/<date>.json
     python -m bench compare A B     what moved between two files of results
+    python -m bench profile FOLDER  flame graphs, statements and allocations of every process while sales go through
 
 --json prints results on stdout as JSON; --rounds N measures more pairs than five.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench import comparison, results
+from bench import comparison, profiling, results
 from bench.catalogue import GOALS
 from bench.goal import Goal
 from bench.run import ROUNDS, Run
@@ -34,6 +35,8 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.names[:1] == ["compare"]:
         return _compare(parser, asked.names[1:])
+    if asked.names[:1] == ["profile"]:
+        return _profile(parser, asked.names[1:])
     if asked.rounds < ROUNDS:
         parser.error(f"--rounds {asked.rounds}: a median needs {ROUNDS} at least")
     known = {goal.name: goal for goal in GOALS}
@@ -82,6 +85,14 @@ def _compare(parser: argparse.ArgumentParser, files: list[str]) -> int:
         parser.error(str(error))
     for line in comparison.compared(before, after):
         print(line)
+    return 0
+
+
+def _profile(parser: argparse.ArgumentParser, folders: list[str]) -> int:
+    if len(folders) != 1:
+        parser.error("profile takes the folder to write to")
+    Path(folders[0]).mkdir(parents=True, exist_ok=True)
+    uvloop.run(profiling.profile(Run("profile"), Path(folders[0])))
     return 0
 
 

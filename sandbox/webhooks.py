@@ -23,7 +23,7 @@ TIMEOUT_S = 5.0
 BATCH = 100
 BACKOFF_US = (200_000, 30_000_000)
 IDLE_S = (0.2, 2.0)  # while retries may be due, and else: new ones wake the worker
-RETRIES_S = 2 * BACKOFF_US[1] / 1_000_000
+RETRIES_S = BACKOFF_US[1] / 1_000_000 + 1
 
 log = get_logger("webhooks")
 
