@@ -36,7 +36,7 @@ class Sweeper:
         return min(max(self._next_s * random.uniform(1.0, 1.05), SWEEP_IDLE_S[0]), SWEEP_IDLE_S[1])  # noqa: S311 - jitter
 
     async def run_once(self) -> int:
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             next_s = await conn.fetchval(
                 "SELECT extract(epoch FROM min(held_until) - statement_timestamp())::float8 FROM holds"
                 " WHERE state = 'HELD'"

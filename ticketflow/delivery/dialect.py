@@ -92,7 +92,8 @@ class Pool(Protocol[ConnOutT]):
 
     def transaction(self) -> AbstractAsyncContextManager[ConnOutT]: ...
 
-    def acquire(self) -> AbstractAsyncContextManager[ConnOutT]: ...  # each statement commits by itself
+    # Each statement commits by itself. ``plain``: none of them leaves anything in the session.
+    def acquire(self, *, plain: bool = False) -> AbstractAsyncContextManager[ConnOutT]: ...
 
 
 class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):

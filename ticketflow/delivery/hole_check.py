@@ -52,7 +52,7 @@ class HoleCheck(Generic[ConnT]):
 
     async def run_once(self) -> int:
         """One range of each side of each stream; how many were full, so that more may follow at once."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             await self._dialect.ensure_checks(conn)
             spans = await self._dialect.spans(conn)
             unresolved = await self._dialect.unresolved(conn)

@@ -59,7 +59,7 @@ class Lease(Generic[ConnT]):
         Indefinite."""
         self.free_in_s = 0.0
         if not self._takeover:
-            async with self._pool.acquire() as conn:
+            async with self._pool.acquire(plain=True) as conn:
                 self.free_in_s = await self._dialect.lease_left(conn, self.name) or 0.0
             if self.free_in_s > 0:
                 return False
@@ -105,7 +105,7 @@ class Lease(Generic[ConnT]):
             asked_at = self._clock()
             try:
                 # One statement that commits by itself: should it be cut short, it may be sent again.
-                async with asyncio.timeout(self.left_s), self._pool.acquire() as conn:
+                async with asyncio.timeout(self.left_s), self._pool.acquire(plain=True) as conn:
                     renewed = await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)
             except (Unavailable, Indefinite, TimeoutError):
                 await asyncio.sleep(RETRY_S * jitter.rng.uniform(0.5, 1.5))

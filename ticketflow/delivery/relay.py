@@ -17,7 +17,7 @@ from ticketflow.delivery import jitter, metrics
 from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool, StreamState
 from ticketflow.delivery.errors import LeaseLost, StreamFault, StreamForked
 from ticketflow.delivery.lanes import Lane
-from ticketflow.delivery.lease import Lease
+from ticketflow.delivery.lease import RELEASE_TIMEOUT_S, Lease
 from ticketflow.delivery.ledger import Ledger
 from ticketflow.delivery.polling import Polling
 from ticketflow.delivery.pump import Pump
@@ -80,6 +80,7 @@ class Relay(Generic[ConnT]):
         self.wake = asyncio.Event()  # set it when events were committed in this process: Outbox.wakes(relay.wake)
         self._work = asyncio.Event()  # something may wait in the outbox, whoever said so
         self._stirred = asyncio.Event()  # the same, for who only watches
+        self._told = asyncio.Event()  # the same, for who waits for the lease
         self.backlog: Backlog | None = None  # as last looked at; None before the first look
         self._pool = pool
         self._dialect = dialect
@@ -116,8 +117,8 @@ class Relay(Generic[ConnT]):
 
     def rouse(self) -> None:
         """Something may wait in the outbox."""
-        self._work.set()
-        self._stirred.set()
+        for event in (self._work, self._stirred, self._told):
+            event.set()
 
     def look_again(self, lanes: int) -> None:
         """There are ``lanes`` now, which may be news."""
@@ -143,12 +144,17 @@ class Relay(Generic[ConnT]):
                 self._work.set()
             elif self._dialect.announces:
                 with suppress(Unavailable, Indefinite):  # the poll is behind it
-                    async with self._pool.acquire() as conn:
-                        await self._dialect.announce(conn, self.stream)
+                    await self._announce()
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
+
+    async def _announce(self) -> None:
+        if self._dialect.announces:
+            async with self._pool.acquire(plain=True) as conn:
+                await self._dialect.announce(conn, self._lane.family)
 
     async def _contend(self) -> NoReturn:
         while True:
+            self._told.clear()
             try:
                 acquired = await self._lease.acquire()
             except (Unavailable, Indefinite) as fault:
@@ -163,6 +169,14 @@ class Relay(Generic[ConnT]):
             if self._lease.free_in_s > 0:
                 ask_s = min(ask_s, self._lease.free_in_s + LEASE_OUT_S)
             await asyncio.sleep(self._lease.ttl_s * wait_ttls + ask_s)
+            if self._dialect.announces:  # a holder tells when it lets go, and one that is gone lets it run out
+                await self._told_or_after(self._lease.free_in_s + LEASE_OUT_S - ask_s)
+
+    async def _told_or_after(self, timeout_s: float) -> None:
+        if timeout_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._told.wait()
 
     async def _lead(self) -> None:
         """With the lease, until it is lost."""
@@ -179,6 +193,9 @@ class Relay(Generic[ConnT]):
         finally:
             metrics.LEASE_HELD.labels(self.stream).set(0)
             await self._lease.release()
+            with suppress(Unavailable, Indefinite, TimeoutError):  # who waits for it looks when it would have run out
+                async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                    await self._announce()
 
     async def _serve(self) -> NoReturn:
         while True:

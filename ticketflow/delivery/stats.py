@@ -26,7 +26,7 @@ async def watch(
         stirred.clear()
         idle = False
         try:
-            async with pool.acquire() as conn:
+            async with pool.acquire(plain=True) as conn:
                 seen = await backlog(dialect, conn, stream)
         except (Unavailable, Indefinite):
             pass
