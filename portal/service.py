@@ -38,7 +38,7 @@ STREAM_OUT = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 HTTP_DRAIN_S = 5.0
 RETENTION_EVERY_S = 600.0
-TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
+TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 
 
 def migrate(settings: DatabaseSettings) -> int:

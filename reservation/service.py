@@ -11,7 +11,7 @@ from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
-from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
+from reservation.workers import PURGE_IDLE_S, Purger, Sweeper
 from ticketflow.delivery import (
     SCHEMA,
     Handler,
@@ -44,7 +44,7 @@ BUYERS_CONNECTIONS = 8
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
-TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
+TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 
 
 def migrate(settings: DatabaseSettings) -> int:
@@ -109,8 +109,12 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     service.run_task("relay", relay.run)
     if identity is not None:
         service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
+    sweeper = Sweeper(background, outbox)
+    service.run_task(
+        "sweeper",
+        partial(loop, "sweeper", sweeper.run_once, idle_s=sweeper.idle_s, backoff_s=STORE_BACKOFF_S),
+    )
     for name, run_once, idle_s in (
-        ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
         ("purger", Purger(background).run_once, PURGE_IDLE_S),
         ("retention", retention.run_once, PURGE_IDLE_S),
         ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),

@@ -18,11 +18,12 @@ async def loop(
     name: str,
     run_once: Callable[[], Awaitable[int]],
     *,
-    idle_s: float,
+    idle_s: float | Callable[[], float],
     wake: asyncio.Event | None = None,
     backoff_s: tuple[float, float] = (0.05, 2.0),
 ) -> None:
-    """Repeats ``run_once`` for ever: at once while it has done something, else after ``wake`` or ``idle_s``.
+    """Repeats ``run_once`` for ever: at once while it has done something, else after ``wake`` or ``idle_s``, which a
+    worker that knows when there will be something to do says anew each time.
 
     Unavailable and Indefinite make it back off, with jitter, and are logged once for each change of state. Any other
     exception is a bug: it is logged and passes, so that the service ends and its supervisor starts it afresh.
@@ -48,7 +49,7 @@ async def loop(
             log.info("worker_goes_on", worker=name)
         failing, pause_s = False, backoff_s[0]
         if count == 0:
-            await _idle(wake, idle_s)
+            await _idle(wake, idle_s() if callable(idle_s) else idle_s)
         else:
             await asyncio.sleep(0)  # others have their turn even when run_once never waits
 
