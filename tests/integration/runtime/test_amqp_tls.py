@@ -63,8 +63,7 @@ def nodes_end(session: Session) -> datetime:
     """Of the certificate that the node showed in this session."""
     transport = session._connection.transport
     assert transport is not None
-    writer = transport.connection._writer_task.get_coro().cr_frame.f_locals["writer"]  # type: ignore[attr-defined]
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(writer.get_extra_info("peercert")["notAfter"]), UTC)
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(transport.get_extra_info("peercert")["notAfter"]), UTC)
 
 
 def counted(reason: str, by: str) -> float:
