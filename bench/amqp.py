@@ -1,6 +1,6 @@
 """RabbitMQ: into it by the bridge, out of it by the portal."""
 
-from bench import amqp_publish
+from bench import amqp_consume, amqp_publish
 from bench.goal import Goal
 
 GOALS = (
@@ -12,5 +12,14 @@ GOALS = (
         "at least",
         2,
         amqp_publish.measure,
+    ),
+    Goal(
+        "amqp-consume",
+        "the portal takes a backlog into its tables, many events a transaction and an ack",
+        "an aio-pika consumer: the same transaction and an ack for each event",
+        "events/s",
+        "at least",
+        3,
+        amqp_consume.measure,
     ),
 )

@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._channels: dict[int, Channel] = {}
         self._channel_max = 0
         self._last_channel = 0
+        self._opened = False
         self._beat_s = 0.0
         self._beating: asyncio.TimerHandle | None = None
         self._wrote = False  # since the last beat
@@ -84,6 +85,7 @@ class Connection(asyncio.Protocol):
             self._beat_s = tune.heartbeat / 2
             self._beating = self._loop.call_later(self._beat_s, self._beat)
         await self._call(commands.Connection.Open(handshake.vhost_of(self.url)), commands.Connection.OpenOk)
+        self._opened = True
 
     def channel(self, listener: Listener | None = None) -> Channel:
         """A new channel, which is not open yet. Raises Closed when there are too many."""
@@ -122,9 +124,9 @@ class Connection(asyncio.Protocol):
         return self._writable and not self.blocked and self.lost is None
 
     async def close(self) -> None:
-        """Says goodbye and waits for the answer; cancelled, it waits no longer. Never raises."""
+        """Says goodbye, if it was open, and waits for the answer; cancelled, it waits no longer. Never raises."""
         try:
-            if self.lost is None and self.transport is not None:
+            if self.lost is None and self._opened:
                 goodbye = commands.Connection.Close(REPLY_SUCCESS, "normally closed", 0, 0)
                 await self._call(goodbye, commands.Connection.CloseOk)
                 self._end(Closed("closed by us"), at_once=False)
