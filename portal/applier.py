@@ -12,6 +12,7 @@ Laws of this file:
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -28,7 +29,7 @@ from ticketflow.events import SaleSettle
 from ticketflow.events.replay import StreamPosition
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.errors import Indefinite, Unavailable
-from ticketflow.runtime.log import bind_correlation, get_logger
+from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
 ATTEMPTS = 3
@@ -136,20 +137,15 @@ class Applier:
     def _tell(self, fresh: Sequence[Fact], duplicates: int) -> None:
         """What has been committed, for people and for the relay."""
         metrics.DUPLICATES.inc(duplicates)
+        for kind, events in Counter(fact.envelope.kind for fact in fresh).items():
+            metrics.APPLIED.labels(kind).inc(events)
+        commands = [fact.command for fact in fresh if fact.command is not None]
+        settles = sum(command.kind == SaleSettle.kind for command in commands)
+        metrics.SETTLES.inc(settles)
+        metrics.RETURNS.inc(len(commands) - settles)
         for fact in fresh:
-            event = fact.envelope
-            metrics.APPLIED.labels(event.kind).inc()
-            with bind_correlation(event.correlation_id, event.traceparent):
-                log.info("event_applied", kind=event.kind, event_id=event.id, order_id=fact.view.order_id)
-                if fact.command is not None:
-                    (metrics.SETTLES if fact.command.kind == SaleSettle.kind else metrics.RETURNS).inc()
-                    log.info(
-                        "command_staged",
-                        command=fact.command.kind,
-                        event_id=fact.command.id,
-                        order_id=fact.view.order_id,
-                    )
-        if any(fact.command is not None for fact in fresh):
+            _tell_applied(fact)
+        if commands:
             self._outbox.notify()
 
     def _tell_parked(self, rows: Sequence[store.Parked]) -> None:
@@ -163,6 +159,17 @@ class Applier:
             if meaning.kind not in self._ignored_kinds and len(self._ignored_kinds) < KINDS_REMEMBERED_MAX:
                 self._ignored_kinds.add(meaning.kind)
                 log.info("kind_ignored", kind=meaning.kind)
+
+
+def _tell_applied(fact: Fact) -> None:
+    """Its lines carry the event's correlation id; to bind it would cost as much as a line."""
+    event, command, order_id = fact.envelope, fact.command, fact.view.order_id
+    walk = {"correlation_id": event.correlation_id}
+    if event.traceparent is not None:
+        walk["traceparent"] = event.traceparent
+    log.info("event_applied", kind=event.kind, event_id=event.id, order_id=order_id, **walk)
+    if command is not None:
+        log.info("command_staged", command=command.kind, event_id=command.id, order_id=order_id, **walk)
 
 
 def _items(deliveries: Sequence[Delivery], meanings: Sequence[Meaning]) -> list[Item]:
