@@ -38,7 +38,9 @@ class Publishing:
         self._confirms = Confirms()
         self._batches: set[Batch] = set()  # under way
         self._refused = False
-        self._ids = uuid4().hex[:16]  # with the tag it is unique to each attempt: what came back is found by it
+        self._ids = (
+            uuid4().hex[:16].encode()
+        )  # with the tag it is unique to each attempt: what came back is found by it
 
     async def publish(self, messages: Sequence[Outgoing]) -> Published:
         """See ``Session.publish``."""
@@ -49,7 +51,7 @@ class Publishing:
         try:
             while self._lost is None and not batch.faults and position < len(messages):
                 if self._has_room:
-                    position += self._write(batch, messages, position)
+                    position = self._fill(batch, messages, position)
                 else:
                     await self._progress(changed)
             while self._lost is None and batch.waiting:
@@ -79,7 +81,7 @@ class Publishing:
     def returned(self, message_id: str, exchange: str, routing_key: str) -> None:
         """It has no queue."""
         ids, _, tag = message_id.partition("-")
-        if ids == self._ids and tag.isdecimal():
+        if ids.encode() == self._ids and tag.isdecimal():
             self._confirms.came_back(
                 int(tag), Unavailable(f"RabbitMQ has no queue for {routing_key!r} on {exchange!r}")
             )
@@ -103,23 +105,33 @@ class Publishing:
             and self._connection.may_publish
         )
 
-    def _write(self, batch: Batch, messages: Sequence[Outgoing], position: int) -> int:
-        """Writes some, from ``position`` on; how many. Raises ValueError, and writes none, when one has no form."""
-        confirms, channel, frame_max = self._confirms, self._channel, self._connection.frame_max
-        tag = confirms.last_tag
-        last = min(len(messages), position + IN_FLIGHT_MAX - confirms.waiting)
-        size_max = min(WRITE_BYTES_MAX, IN_FLIGHT_BYTES_MAX - confirms.bytes)
+    def _fill(self, batch: Batch, messages: Sequence[Outgoing], position: int) -> int:
+        """Writes from ``position`` on until no more may be in flight; up to where. Raises ValueError."""
+        confirms = self._confirms
+        while position < len(messages) and self._connection.may_publish:
+            most = IN_FLIGHT_MAX - confirms.waiting
+            size_max = min(WRITE_BYTES_MAX, IN_FLIGHT_BYTES_MAX - confirms.bytes)
+            if most <= 0 or size_max <= 0:
+                break
+            frames = self._frames(messages, position, most, size_max)
+            for frame in frames:
+                confirms.add(batch, len(frame))
+            self._connection.write(b"".join(frames))
+            position += len(frames)
+        return position
+
+    def _frames(self, messages: Sequence[Outgoing], position: int, most: int, size_max: int) -> list[bytes]:
+        """Of each message, from ``position`` on, those of its publish: of one at least."""
+        channel, frame_max, tag = self._channel, self._connection.frame_max, self._confirms.last_tag
         frames: list[bytes] = []
         size = 0
-        while position < last and size < size_max:
+        for message in messages[position : position + most]:
             tag += 1
-            frames.append(published(messages[position], b"%s-%d" % (self._ids.encode(), tag), channel, frame_max))
+            frames.append(published(message, b"%s-%d" % (self._ids, tag), channel, frame_max))
             size += len(frames[-1])
-            position += 1
-        for frame in frames:
-            confirms.add(batch, len(frame))
-        self._connection.write(b"".join(frames))
-        return len(frames)
+            if size >= size_max:
+                break
+        return frames
 
     async def _progress(self, changed: asyncio.Event) -> None:
         """Until something has changed; ends the session when nothing does."""
