@@ -19,7 +19,7 @@ GOALS = (
         "an aio-pika consumer: the same transaction and an ack for each event",
         "events/s",
         "at least",
-        3,
+        10,
         amqp_consume.measure,
     ),
 )

@@ -8,7 +8,7 @@ Laws of this module and of ``amqp_session``:
 - Any node will do, and the one that has just failed us will not: after a lost session or a failed attempt the next
   address is tried, without waiting for a node that does not answer to say goodbye.
 - An `amqps` address is never dialled without ``NodeTls``, which knows whom we may talk to.
-- The connection is our own (``amqp_connection``), for a library's makes a task of every message: decision 29.
+- The connection is our own (``amqp_connection``), for a library's makes a task of every message: decision 31.
 """
 
 import asyncio
