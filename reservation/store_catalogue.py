@@ -1,10 +1,7 @@
-"""The SQL of the catalogue: venues, halls, events and what of them is free."""
+"""The SQL of the catalogue: venues, halls, events and how many of their places are free."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from reservation import bodies
 from reservation.catalogue import PlacePlan, RowPlan, TierPlan, capacity, check_event, check_hall, places
@@ -174,29 +171,6 @@ async def read_event(conn: Connection, event_id: str) -> bodies.EventWithTiers:
     if event is None:
         raise Refused("event_unknown")
     return bodies.EventWithTiers(**event, tiers=await _tiers(conn, event_id))
-
-
-async def read_availability(pool: PostgresPool, event_id: str) -> bodies.Availability:
-    """One snapshot: the counts and the seats belong together. Raises Refused `event_unknown`."""
-    async with pool.transaction() as conn:
-        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        as_of: datetime | None = await conn.fetchval(
-            "SELECT statement_timestamp() FROM events WHERE event_id = $1", event_id
-        )
-        if as_of is None:
-            raise Refused("event_unknown")
-        tiers = await _tiers(conn, event_id)
-        seats: str = await conn.fetchval(
-            f"""
-            SELECT coalesce(json_agg(json_build_object('seat_id', unit_id, 'label', label, 'row', row_name,
-                       'number', number, 'tier', name, 'state', {SHOWN_STATE}) ORDER BY unit_id), '[]')
-              FROM units AS u JOIN tiers USING (tier_id) WHERE u.event_id = $1 AND row_name IS NOT NULL
-            """,  # noqa: S608 - a constant
-            event_id,
-        )
-    # Passed on as it came: tens of thousands of seats as objects would hold up every other request of this process.
-    passed_on: Any = msgspec.Raw(seats.encode())
-    return bodies.Availability(event_id=event_id, as_of=as_of, tiers=tiers, seats=passed_on)
 
 
 async def _tiers(conn: Connection, event_id: str) -> list[bodies.Tier]:
