@@ -22,6 +22,7 @@ from ticketflow.runtime.errors import Unavailable
 
 PAUSE_FACTOR = 10  # a refresh that takes 20 ms is made every 200 ms at most, whoever insists: a tenth of the time
 RETRY_S = 0.25  # after one that failed
+FAILING_S = 1.0  # so long after a failure another is to be expected
 WAIT_S = 1.0  # with an older snapshot at hand; less than the front waits in its first try
 FIRST_WAIT_S = 8.0  # without one; less than a request may take
 
@@ -100,8 +101,8 @@ class Snapshots(Generic[T]):
             if entry.fault is not None and _now() < entry.failed + RETRY_S:
                 return entry.fault
             entry.refreshing = asyncio.create_task(self._attempt(key, entry), name=f"{self.name}-refresh")
-        if entry.fault is not None and serves:
-            return entry.fault  # the last one failed: nobody waits for this one who need not
+        if entry.fault is not None and serves and _now() < entry.failed + FAILING_S:
+            return entry.fault  # nobody waits for this one who need not
         refreshing, before = entry.refreshing, entry.begun
         patience_s = WAIT_S if serves else FIRST_WAIT_S
         await asyncio.wait({refreshing}, timeout=max(0.0, came + patience_s - _now()))
