@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 FRESH = {"Cache-Control": "no-cache"}
 STALENESS = timedelta(seconds=1)
 CLOCKS = timedelta(milliseconds=100)  # the age is counted by one clock, the time told by another
-LONG = {"seat_map_staleness_ms": 500_000, "seat_map_stale_max_ms": 500_000}
+LONG: dict[str, Any] = {"seat_map_staleness_ms": 500_000, "seat_map_stale_max_ms": 500_000}
 
 
 @pytest.fixture
@@ -208,6 +208,7 @@ async def test_while_the_store_is_away_the_last_is_shown_and_then_nothing(
         refused = await look(replica.shop, event, **FRESH)
         assert (refused.status, refused.code) == (503, "store_unavailable")
         late = await wait_until(lambda: _refused(brief.shop, event))
+        assert late is not None
         assert (late.code, late.headers["Retry-After"]) == ("store_unavailable", "1")
     finally:
         postgres_server.start()
