@@ -11,9 +11,6 @@ from ticketflow.runtime.postgres import Connection, PostgresPool
 
 COPY_ROWS_MAX = 5000  # a second of foreign key checks at most, well below the statement time-out
 
-# What anybody would see: a place whose hold is over is free. The same rule as can_be_taken in schema/0003.
-SHOWN_STATE = "CASE WHEN u.state = 'held' AND u.held_until <= statement_timestamp() THEN 'free' ELSE u.state END"
-
 
 async def make_venue(conn: Connection, wanted: bodies.MakeVenue) -> bodies.Venue:
     venue = bodies.Venue(venue_id=new_id(), name=wanted.name, city=wanted.city)
@@ -174,18 +171,31 @@ async def read_event(conn: Connection, event_id: str) -> bodies.EventWithTiers:
 
 
 async def _tiers(conn: Connection, event_id: str) -> list[bodies.Tier]:
+    """Counted in the indexes of what is free and of what is held: a tier has as many places as its capacity says, and
+    to count the sold ones too Postgres would rather read the places of all events. What is held and over is free.
+    """
     rows = await conn.fetch(
         f"""
-        SELECT t.name, t.price_minor, t.numbered, t.capacity,
-               count(*) FILTER (WHERE {SHOWN_STATE} = 'free') AS free,
-               count(*) FILTER (WHERE {SHOWN_STATE} = 'held') AS held,
-               count(*) FILTER (WHERE {SHOWN_STATE} = 'sold') AS sold
-          FROM tiers AS t JOIN units AS u USING (tier_id) WHERE u.event_id = $1
-         GROUP BY t.tier_id ORDER BY t.position
-        """,  # noqa: S608 - a constant
+        SELECT name, price_minor, numbered, capacity,
+               free + lapsed AS free, held, capacity - free - lapsed - held AS sold
+          FROM tiers AS t, LATERAL (
+            {_counts("IS NOT NULL")} WHERE numbered UNION ALL {_counts("IS NULL")} WHERE NOT numbered
+          ) AS counted
+         WHERE event_id = $1 ORDER BY position
+        """,  # noqa: S608 - constants
         event_id,
     )
     return [bodies.Tier(**row) for row in rows]
+
+
+def _counts(row_name: str) -> str:
+    """One condition for each of the four indexes: units_numbered_free, _held, units_general_free, _held."""
+    own = f"FROM units AS u WHERE u.tier_id = t.tier_id AND u.row_name {row_name}"
+    return f"""
+        SELECT (SELECT count(*) {own} AND u.state = 'free') AS free,
+               (SELECT count(*) {own} AND u.state = 'held' AND u.held_until <= statement_timestamp()) AS lapsed,
+               (SELECT count(*) {own} AND u.state = 'held' AND u.held_until > statement_timestamp()) AS held
+    """
 
 
 def _page(items: list[Any], limit: int) -> tuple[list[Any], bool]:

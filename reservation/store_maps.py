@@ -31,7 +31,8 @@ async def read_plan(conn: Connection, event_id: str) -> MapPlan:
         plan = MapPlan(event_id, [TierPlan(*tier) for tier in tiers])
         cursor = await conn.cursor(
             """
-            SELECT unit_id::text, tier_id::text, label, row_name, number FROM units WHERE event_id = $1 ORDER BY unit_id
+            SELECT unit_id::text, tier_id::text, label, row_name, number
+              FROM units WHERE event_id = $1 ORDER BY units.unit_id
             """,
             event_id,
         )
