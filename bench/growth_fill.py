@@ -1,8 +1,8 @@
 """A reservation database with a past: a million holds that are over, with their lines, keys and events.
 
-Half of them were sold, a place each; the others expired. A tenth of the keys, the events and the holds is older than they
-are kept, so that purger and retention have work. Rows are made by SQL, in the order in which they would have come; foreign
-keys and triggers are not asked, since asking would take longer than the bench.
+Half of them were sold, a place each; the others expired. A tenth of the keys, the events and the holds is older than
+they are kept, so that purger and retention have work. Rows are made by SQL, in the order in which they would have come;
+foreign keys and triggers are not asked, since asking would take longer than the bench.
 """
 
 # ruff: noqa: S608 - constants
@@ -83,10 +83,10 @@ def fill(admin_dsn: str) -> float:
     """Fills an empty, migrated database; the seconds that it took. ``admin_dsn``: of a superuser."""
     began = time.monotonic()
     with psycopg.connect(admin_dsn, autocommit=True) as conn:
-        conn.execute("SET session_replication_role = replica")  # type: ignore[arg-type]
+        conn.execute("SET session_replication_role = replica")
         conn.execute("SET maintenance_work_mem = '256MB'")
         for statement in STATEMENTS:
-            conn.execute(statement)  # type: ignore[arg-type]
+            conn.execute(statement)
         conn.execute("VACUUM ANALYZE")
         conn.execute("CHECKPOINT")
     return time.monotonic() - began

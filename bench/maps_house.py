@@ -33,14 +33,16 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager
-async def reservation_process(run: Run, dsn: str, folder: Path) -> AsyncIterator[tuple[str, int]]:
-    """`python -m reservation serve`; its base URL and its pid. Nobody takes its events, as when billing is down."""
+async def reservation_process(
+    run: Run, dsn: str, folder: Path, billing_port: int | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """`python -m reservation serve`; its base URL and its pid. Without a port nobody takes its events."""
     port = run.port()
     environment = {
         "RESERVATION_DATABASE_DSN": dsn,
         "RESERVATION_HTTP_PORT": str(port),
         "RESERVATION_FEED_PORT": str(run.port()),
-        "RESERVATION_BILLING_FEED": f"127.0.0.1:{run.port()}",
+        "RESERVATION_BILLING_FEED": f"127.0.0.1:{billing_port or run.port()}",
         "RESERVATION_ADMIN_KEY": secrets.token_hex(8),
         "RESERVATION_HOLD_TOKEN_KEYS": secrets.token_hex(8),
         "RESERVATION_LOG_LEVEL": "warning",
