@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 
+import aiomysql
 import asyncpg
 
 from bench.goal import Goal, Measured
@@ -35,7 +36,6 @@ class Stream:
         self._conn = conn
         self._receiver = receiver
         self._status = Path(f"/proc/{pid}/status")
-        self._clear_refs = Path(f"/proc/{pid}/clear_refs")
         self.sent = 0
 
     async def drained_s(self, events: int) -> float:
@@ -57,18 +57,13 @@ class Stream:
     async def acked(self) -> int:
         return await self._conn.fetchval("SELECT acked_seq FROM delivery_stream WHERE stream = $1", STREAM) or 0
 
-    def forget_peak(self) -> None:
-        self._clear_refs.write_text("5")  # proc(5): the peak begins anew
-
     def peak_mb(self) -> float:
-        """The most memory that the process had since its peak was forgotten."""
+        """The most memory that the process ever had."""
         lines = self._status.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
     async def check(self) -> None:
         """Every event has had its effect, once."""
-        import aiomysql
-
         to = self._receiver
         conn = await aiomysql.connect(host=to.host, port=to.port, user=to.user, password=to.password, db=to.name)
         async with conn.cursor() as cursor:
@@ -96,25 +91,46 @@ def _row() -> tuple[str, str, str, str, bytes]:
     return envelope.id, STREAM, key, envelope.kind, encode(envelope)
 
 
+class Stores:
+    """Both, and a process of both ends whenever one is wanted."""
+
+    def __init__(self, run: Run, conn: Connection, sending: Database, receiving: Database, folder: Path) -> None:
+        self._run = run
+        self._conn = conn
+        self._sending = sending
+        self._receiving = receiving
+        self._folder = folder
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[Stream]:
+        command = [sys.executable, "-m", "bench.growth_ends", str(self._run.port())]
+        environment = {"BENCH_POSTGRES": self._sending.dsn, "BENCH_MARIADB": mysql_url(self._receiving)}
+        async with serving(command, environment, self._folder / "ends.log") as pid:
+            stream = Stream(self._conn, self._receiving, pid)
+            stream.sent = await stream.acked()
+            await stream.drained_s(1)  # it is there, and connected
+            yield stream
+
+
+def mysql_url(database: Database) -> str:
+    return f"mysql://{database.user}:{database.password}@{database.address}/{database.name}"
+
+
 @asynccontextmanager
-async def _stream(run: Run) -> AsyncIterator[Stream]:
+async def _stores(run: Run) -> AsyncIterator[Stores]:
     async with run.postgres() as (_, sending), run.mariadb() as (_, receiving):
-        mysql = f"mysql://{receiving.user}:{receiving.password}@{receiving.address}/{receiving.name}"
         await asyncio.to_thread(migrate, sending.dsn, [SCHEMA["postgres"]], "delivery")
-        await asyncio.to_thread(migrate, mysql, [SCHEMA["mariadb"]], "delivery")
+        await asyncio.to_thread(migrate, mysql_url(receiving), [SCHEMA["mariadb"]], "delivery")
         conn = await asyncpg.connect(sending.dsn)
-        command = [sys.executable, "-m", "bench.growth_ends", str(run.port())]
-        environment = {"BENCH_POSTGRES": sending.dsn, "BENCH_MARIADB": mysql}
         with run.folder() as folder:
-            async with serving(command, environment, folder / "ends.log") as pid:
-                yield Stream(conn, receiving, pid)
+            yield Stores(run, conn, sending, receiving, folder)
         await conn.close()
 
 
 async def measure_time(run: Run) -> Measured:
     """us an event of a backlog of 100,000, against those of 1,000."""
     tens: list[float] = []
-    async with _stream(run) as stream:
+    async with _stores(run) as stores, stores.stream() as stream:
 
         async def hundred() -> float:
             tens.append(await stream.drained_s(TEN_X) / TEN_X * 1e6)
@@ -130,18 +146,18 @@ async def measure_time(run: Run) -> Measured:
 
 
 async def measure_memory(run: Run) -> Measured:
-    """The most memory of both ends, in MB, with a backlog of 100,000, against one of 1,000."""
-    async with _stream(run) as stream:
+    """The most memory of both ends, in MB, with a backlog of 100,000, against one of 1,000; a new process each time,
+    since memory that was taken once is seldom given back."""
+    async with _stores(run) as stores:
 
         async def peak_mb(events: int) -> float:
-            stream.forget_peak()
-            await stream.drained_s(events)
-            return stream.peak_mb()
+            async with stores.stream() as stream:
+                await stream.drained_s(events)
+                await stream.check()
+                return stream.peak_mb()
 
-        await stream.drained_s(ONE_X)
         rounds = await run.interleaved(lambda: peak_mb(HUNDRED_X), lambda: peak_mb(ONE_X), warm_up=False)
-        await stream.check()
-    return Measured(rounds, {"events": stream.sent})
+    return Measured(rounds)
 
 
 GOALS = (

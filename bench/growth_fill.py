@@ -79,14 +79,38 @@ STATEMENTS = (
 )
 
 
+INDEXED_LAST = (
+    "idempotency",
+    "delivery_outbox",
+)  # their indexes are made in a third of the time once the rows are there
+
+
 def fill(admin_dsn: str) -> float:
     """Fills an empty, migrated database; the seconds that it took. ``admin_dsn``: of a superuser."""
     began = time.monotonic()
     with psycopg.connect(admin_dsn, autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
         conn.execute("SET maintenance_work_mem = '256MB'")
-        for statement in STATEMENTS:
+        indexes = [made for table in INDEXED_LAST for made in _without_indexes(conn, table)]
+        for statement in (*STATEMENTS, *indexes):
             conn.execute(statement)
         conn.execute("VACUUM ANALYZE")
         conn.execute("CHECKPOINT")
     return time.monotonic() - began
+
+
+def _without_indexes(conn: psycopg.Connection, table: str) -> list[str]:
+    """Drops them; the statements that make them again."""
+    constraints = conn.execute(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = %s::regclass AND contype IN ('p', 'u')",
+        (table,),
+    ).fetchall()
+    for name, _ in constraints:
+        conn.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    indexes = conn.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s", (table,)).fetchall()
+    for name, _ in indexes:
+        conn.execute(f"DROP INDEX {name}")
+    return [f"ALTER TABLE {table} ADD CONSTRAINT {name} {made}" for name, made in constraints] + [
+        made for _, made in indexes
+    ]

@@ -112,7 +112,7 @@ async def make_event(pool: PostgresPool, seats: int) -> tuple[str, list[str]]:
         )
         found = await conn.fetch("SELECT unit_id::text FROM units WHERE event_id = $1 ORDER BY unit_id", event.event_id)
     async with pool.acquire() as conn:
-        await conn.execute("ANALYZE")
+        await conn.execute("ANALYZE events, tiers, units")
     return event.event_id, [row["unit_id"] for row in found]
 
 

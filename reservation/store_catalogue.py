@@ -9,6 +9,8 @@ from reservation.refusals import Refused
 from ticketflow.events import new_id
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
+# Instead of "or none is given": a plan that is made for both would walk over every page before the one that is wanted.
+BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 COPY_ROWS_MAX = 5000  # a second of foreign key checks at most, well below the statement time-out
 
 
@@ -111,10 +113,10 @@ async def list_venues(pool: PostgresPool, limit: int, after: str | None) -> bodi
         rows = await conn.fetch(
             """
             SELECT venue_id::text, name, city FROM venues
-             WHERE $2::uuid IS NULL OR venue_id > $2 ORDER BY venue_id LIMIT $1 + 1
+             WHERE venue_id > $2 ORDER BY venue_id LIMIT $1 + 1
             """,
             limit,
-            after,
+            after or BEFORE_ALL,
         )
     items, following = _page([bodies.Venue(**row) for row in rows], limit)
     return bodies.Venues(items=items, next=items[-1].venue_id if following else None)
@@ -153,10 +155,10 @@ async def list_events(pool: PostgresPool, limit: int, after: str | None) -> bodi
         rows = await conn.fetch(
             f"""
             SELECT {EVENT_COLUMNS} FROM events
-             WHERE $2::uuid IS NULL OR event_id > $2 ORDER BY event_id LIMIT $1 + 1
+             WHERE event_id > $2 ORDER BY event_id LIMIT $1 + 1
             """,  # noqa: S608 - a constant
             limit,
-            after,
+            after or BEFORE_ALL,
         )
     items, following = _page([bodies.Event(**row) for row in rows], limit)
     return bodies.Events(items=items, next=items[-1].event_id if following else None)
@@ -170,24 +172,6 @@ async def read_event(conn: Connection, event_id: str) -> bodies.EventWithTiers:
     return bodies.EventWithTiers(**event, tiers=await _tiers(conn, event_id))
 
 
-async def _tiers(conn: Connection, event_id: str) -> list[bodies.Tier]:
-    """Counted in the indexes of what is free and of what is held: a tier has as many places as its capacity says, and
-    to count the sold ones too Postgres would rather read the places of all events. What is held and over is free.
-    """
-    rows = await conn.fetch(
-        f"""
-        SELECT name, price_minor, numbered, capacity,
-               free + lapsed AS free, held, capacity - free - lapsed - held AS sold
-          FROM tiers AS t, LATERAL (
-            {_counts("IS NOT NULL")} WHERE numbered UNION ALL {_counts("IS NULL")} WHERE NOT numbered
-          ) AS counted
-         WHERE event_id = $1 ORDER BY position
-        """,  # noqa: S608 - constants
-        event_id,
-    )
-    return [bodies.Tier(**row) for row in rows]
-
-
 def _counts(row_name: str) -> str:
     """One condition for each of the four indexes: units_numbered_free, _held, units_general_free, _held."""
     own = f"FROM units AS u WHERE u.tier_id = t.tier_id AND u.row_name {row_name}"
@@ -196,6 +180,22 @@ def _counts(row_name: str) -> str:
                (SELECT count(*) {own} AND u.state = 'held' AND u.held_until <= statement_timestamp()) AS lapsed,
                (SELECT count(*) {own} AND u.state = 'held' AND u.held_until > statement_timestamp()) AS held
     """
+
+
+# Of Tier. Counted in the indexes of what is free and of what is held: a tier has as many places as its capacity says,
+# and to count the sold ones too Postgres would rather read the places of all events. What is held and over is free.
+TIERS = f"""
+    SELECT name, price_minor, numbered, capacity,
+           free + lapsed AS free, held, capacity - free - lapsed - held AS sold
+      FROM tiers AS t, LATERAL (
+        {_counts("IS NOT NULL")} WHERE numbered UNION ALL {_counts("IS NULL")} WHERE NOT numbered
+      ) AS counted
+     WHERE event_id = $1 ORDER BY position
+"""  # noqa: S608 - constants
+
+
+async def _tiers(conn: Connection, event_id: str) -> list[bodies.Tier]:
+    return [bodies.Tier(**row) for row in await conn.fetch(TIERS, event_id)]
 
 
 def _page(items: list[Any], limit: int) -> tuple[list[Any], bool]:
