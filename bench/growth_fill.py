@@ -1,8 +1,8 @@
 """A reservation database with a past: a million holds that are over, with their lines, keys and events.
 
-Half of them were sold, a place each; the others expired. A tenth of the keys, the events and the holds is older than
-they are kept, so that purger and retention have work. Rows are made by SQL, in the order in which they would have come;
-foreign keys and triggers are not asked, since asking would take longer than the bench.
+Half of them were sold, a place each; the others expired. Half of the keys, the events and the holds are older than they
+are kept, so that purger and retention have work for as long as it is measured. Rows are made by SQL, in the order in
+which they would have come; foreign keys and triggers are not asked, since asking would take longer than the bench.
 """
 
 # ruff: noqa: S608 - constants
@@ -13,7 +13,7 @@ import psycopg
 
 HOLDS = 1_000_000
 EVENTS = 5
-OLD_SHARE = 10  # one in so many rows is older than it is kept
+OLD_SHARE = 2  # one in so many rows is older than it is kept
 PLACES = HOLDS // 2 // EVENTS
 
 # ids as UUIDv7 are: in the order of time. The fifth letter tells what of.

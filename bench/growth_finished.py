@@ -75,11 +75,12 @@ class Side:
                 hold_ids,
             )
 
-    async def rows(self) -> Mapping[str, int]:
-        conn = await asyncpg.connect(self.dsn)
-        found = {table: await conn.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES}  # noqa: S608
-        await conn.close()
-        return found
+
+async def rows_of(dsn: str) -> Mapping[str, int]:
+    conn = await asyncpg.connect(dsn)
+    found = {table: await conn.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES}  # noqa: S608
+    await conn.close()
+    return found
 
 
 async def measure(run: Run) -> Measured:
@@ -90,13 +91,13 @@ async def measure(run: Run) -> Measured:
         run.tell("filling")
         took_s = await asyncio.to_thread(fill, server.dsn(full.name))
         run.tell(f"filled in {took_s:.0f} s")
+        before = await rows_of(full.dsn)
         async with open_shop(run, full.dsn, SEATS, HOLDS) as old, open_shop(run, empty.dsn, SEATS) as young:
             ours, other = Side(old, full.dsn), Side(young, empty.dsn)
             await ours.open()
             await other.open()
-            before = await ours.rows()
             rounds = await run.interleaved(ours.each_ms, other.each_ms)
-            after = await ours.rows()
+            after = await rows_of(full.dsn)
             await ours.close()
             await other.close()
     purged = {table: before[table] - after[table] for table in TABLES}
