@@ -1,6 +1,6 @@
 """All goals, in the order in which `make bench` measures them."""
 
-from bench import growth, maps
+from bench import growth, maps, ring, ring_model
 from bench.goal import Goal
 
-GOALS: tuple[Goal, ...] = (*maps.GOALS, *growth.GOALS)
+GOALS: tuple[Goal, ...] = (*ring.GOALS, *ring_model.GOALS, *maps.GOALS, *growth.GOALS)
