@@ -6,7 +6,11 @@ from pathlib import Path
 
 from reservation.api_catalogue import CatalogueApi
 from reservation.api_holds import HoldsApi
+from reservation.api_shown import ShownApi
+from reservation.maps.snapshots import Limits
+from reservation.readers import Readers
 from reservation.settings import DatabaseSettings, ReservationSettings
+from reservation.shown import Shown
 from reservation.store_holds import HoldStore
 from reservation.store_placing import Placing
 from reservation.store_returning import Returning
@@ -42,6 +46,8 @@ FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 # What two cores' Postgres works off without queueing inside; requests beyond wait here, for 2 s at most.
 BUYERS_CONNECTIONS = 8
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
+READERS_CONNECTIONS = 2  # nor seat maps from being seen; however many maps are read, no more are read at once
+REPLICA_ACQUIRE_S = 0.3  # where the primary would answer, nobody waits longer for a replica
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
 TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
@@ -52,10 +58,28 @@ def migrate(settings: DatabaseSettings) -> int:
     return apply_migrations(settings.database_dsn, FOLDERS, "reservation", patience_s=PATIENCE_S)
 
 
-def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: ReservationSettings) -> list[Route]:
-    """Every endpoint of the service."""
+def routes(
+    pool: PostgresPool,
+    outbox: Outbox[Connection],
+    settings: ReservationSettings,
+    readers: Readers | None = None,
+) -> list[Route]:
+    """Every endpoint of the service. Without ``readers`` what is shown is read from ``pool`` too."""
+    shown = Shown(readers or Readers(pool), limits_of(settings))
     holds = HoldsApi(Placing(pool, outbox), HoldStore(pool, outbox), settings.hold_token_keys)
-    return [*holds.routes(), *CatalogueApi(pool).routes()]
+    return [
+        *holds.routes(),
+        *CatalogueApi(pool, shown).routes(),
+        *ShownApi(shown, settings.seat_map_staleness_ms).routes(),
+    ]
+
+
+def limits_of(settings: ReservationSettings) -> Limits:
+    return Limits(
+        staleness_s=settings.seat_map_staleness_ms / 1000,
+        stale_max_s=settings.seat_map_stale_max_ms / 1000,
+        bytes_max=settings.seat_map_bytes_max,
+    )
 
 
 def handlers(outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
@@ -67,6 +91,18 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     """Builds the service; it serves whether its neighbours are there or not."""
     buyers = PostgresPool(settings.database_dsn, name="buyers", size_max=BUYERS_CONNECTIONS)
     background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
+    readers = PostgresPool(settings.database_dsn, name="readers", size_max=READERS_CONNECTIONS)
+    pools = [buyers, background, readers]
+    replica = None
+    if settings.database_replica_dsn is not None:
+        replica = PostgresPool(
+            settings.database_replica_dsn,
+            name="replica",
+            size_max=READERS_CONNECTIONS,
+            acquire_timeout_s=REPLICA_ACQUIRE_S,
+            any_server=True,
+        )
+        pools.append(replica)
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
@@ -88,7 +124,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         expected_errors=(Unavailable, Indefinite, OSError, TimeoutError),
     )
     http = HttpServer(
-        routes(buyers, outbox, settings),
+        routes(buyers, outbox, settings, Readers(readers, replica)),
         title="TicketFlow reservation",
         version=_version(),
         host=settings.http_host,
@@ -98,7 +134,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     )
     service.health.add("postgres", buyers.ping)
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_postgres(background)).check)
-    for pool in (buyers, background):
+    for pool in pools:
         await pool.open()
         service.on_drain(pool.close, 3.0)
     await listener.start()

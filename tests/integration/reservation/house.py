@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 import asyncpg
 
+from reservation.readers import Readers
 from reservation.service import STREAM_OUT, routes
 from reservation.settings import ReservationSettings
 from reservation.store_returning import Returning
@@ -55,11 +56,13 @@ class Replica:
     shop: Shop
 
     @classmethod
-    async def start(cls, dsn: str, http: aiohttp.ClientSession) -> "Replica":
+    async def start(
+        cls, dsn: str, http: aiohttp.ClientSession, *, readers: Readers | None = None, **settings: object
+    ) -> "Replica":
         pool = PostgresPool(dsn, name="replica")
         outbox: Outbox[Connection] = Outbox(PostgresDialect(), STREAM_OUT)
         server = HttpServer(
-            routes(pool, outbox, settings_for(dsn)),
+            routes(pool, outbox, settings_for(dsn, **settings), readers),
             title="test",
             version="1",
             host="127.0.0.1",
