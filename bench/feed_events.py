@@ -1,4 +1,4 @@
-"""The events that the benches of the feed send: of one size, all different for a long stretch, so that a mistake shows."""
+"""The events that the benches of the feed send: of one size, and for a long stretch all different."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One process of a bench of the feed: `python -m bench.feed_node ROLE OPTIONS`, which does what it is told line by line.
+"""One process of a bench of the feed: `python -m bench.feed_node ROLE OPTIONS`, told what to do line by line.
 
 It says `{"port": ...}` when it is ready, then answers each order on stdin (a line of JSON) with one on stdout, and ends
 with stdin. Sender and receiver are processes of their own on both sides of a comparison, on uvloop as in production.
