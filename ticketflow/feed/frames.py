@@ -8,11 +8,13 @@ Laws of this file:
 """
 
 import struct
+from collections.abc import Callable
 
 from ticketflow.feed.errors import Code, RemoteProtocolError
 
 _LENGTH = struct.Struct(">I")
 HEADER_BYTES = _LENGTH.size
+_NO_LENGTH = bytes(HEADER_BYTES)  # until the body stands
 
 
 class FrameReader:
@@ -58,7 +60,13 @@ class FrameReader:
         )
 
 
-def write_frame(out: bytearray, body: bytes) -> None:
-    """Append one frame to ``out``."""
-    out += _LENGTH.pack(len(body))
-    out += body
+def write_frame(out: bytearray, append_body: Callable[[bytearray], object]) -> None:
+    """Append one frame to ``out``, whose body ``append_body`` appends. What that raises leaves ``out`` as it was."""
+    at = len(out)
+    out += _NO_LENGTH
+    try:
+        append_body(out)
+    except BaseException:
+        del out[at:]
+        raise
+    _LENGTH.pack_into(out, at, len(out) - at - HEADER_BYTES)

@@ -13,7 +13,7 @@ bodies = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 def framed(*parts: bytes) -> bytes:
     out = bytearray()
     for body in parts:
-        write_frame(out, body)
+        write_frame(out, lambda out, body=body: out.extend(body))
     return bytes(out)
 
 
