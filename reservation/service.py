@@ -8,7 +8,7 @@ from reservation.api_catalogue import CatalogueApi
 from reservation.api_holds import HoldsApi
 from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
-from reservation.store_placing import Placing
+from reservation.store_placing import FLUSHERS, Placing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
@@ -31,6 +31,7 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
 from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
+from ticketflow.runtime.pool import FREE_FOR_READS
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
@@ -41,6 +42,7 @@ STREAM_IN = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 # What two cores' Postgres works off without queueing inside; requests beyond wait here, for 2 s at most.
 BUYERS_CONNECTIONS = 8
+FLUSHING_CONNECTIONS = FLUSHERS + FREE_FOR_READS  # of their own: a flusher waits for no reader, nor for a detained one
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
@@ -52,9 +54,11 @@ def migrate(settings: DatabaseSettings) -> int:
     return apply_migrations(settings.database_dsn, FOLDERS, "reservation", patience_s=PATIENCE_S)
 
 
-def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: ReservationSettings) -> list[Route]:
+def routes(
+    pool: PostgresPool, placing: Placing, outbox: Outbox[Connection], settings: ReservationSettings
+) -> list[Route]:
     """Every endpoint of the service."""
-    holds = HoldsApi(Placing(pool, outbox), HoldStore(pool, outbox), settings.hold_token_keys)
+    holds = HoldsApi(placing, HoldStore(pool, outbox), settings.hold_token_keys)
     return [*holds.routes(), *CatalogueApi(pool).routes()]
 
 
@@ -66,6 +70,7 @@ def handlers(outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
 async def serve(service: Service, settings: ReservationSettings) -> None:
     """Builds the service; it serves whether its neighbours are there or not."""
     buyers = PostgresPool(settings.database_dsn, name="buyers", size_max=BUYERS_CONNECTIONS)
+    flushing = PostgresPool(settings.database_dsn, name="flushing", size_max=FLUSHING_CONNECTIONS)
     background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
@@ -87,8 +92,9 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         name=settings.instance,
         expected_errors=(Unavailable, Indefinite, OSError, TimeoutError),
     )
+    placing = Placing(buyers, outbox, flushing)
     http = HttpServer(
-        routes(buyers, outbox, settings),
+        routes(buyers, placing, outbox, settings),
         title="TicketFlow reservation",
         version=_version(),
         host=settings.http_host,
@@ -98,11 +104,12 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     )
     service.health.add("postgres", buyers.ping)
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_postgres(background)).check)
-    for pool in (buyers, background):
+    for pool in (buyers, flushing, background):
         await pool.open()
         service.on_drain(pool.close, 3.0)
     await listener.start()
     service.on_drain(partial(listener.drain, FEED_DRAIN_S), FEED_DRAIN_S + 1)
+    service.on_drain(placing.drain, HTTP_DRAIN_S)
     await http.start()
     service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
     retention = Retention(background, dialect, streams=[STREAM_OUT])
