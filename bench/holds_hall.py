@@ -50,7 +50,13 @@ class Hall:
         for _ in range(count):
             yield [self.seat(number) for number in chance.sample(range(self.seats), SEATS_A_HOLD)]
 
-    async def check(self, conn: "asyncpg.Connection[asyncpg.Record]", holds: int) -> None:
+    async def holds(self, conn: "asyncpg.Connection[asyncpg.Record]") -> int:
+        """How many were placed."""
+        return int(await conn.fetchval("SELECT count(*) FROM holds WHERE event_id = $1", self.event_id))
+
+    async def check(
+        self, conn: "asyncpg.Connection[asyncpg.Record]", holds: int, seats_a_hold: int = SEATS_A_HOLD
+    ) -> None:
         """Raises AssertionError unless exactly ``holds`` holds were placed, each told once and owning its seats."""
         row = await conn.fetchrow(
             """
@@ -65,5 +71,5 @@ class Hall:
         )
         assert row is not None
         found = tuple(row)
-        wanted = (holds, SEATS_A_HOLD * holds, SEATS_A_HOLD * holds, holds)
+        wanted = (holds, seats_a_hold * holds, seats_a_hold * holds, holds)
         assert found == wanted, f"holds, seats held, lines, events: {found}, and there must be {wanted}"

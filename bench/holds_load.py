@@ -9,7 +9,7 @@ measured.
 import asyncio
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from typing import cast
 
 import msgspec
@@ -32,8 +32,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
-    """One request: when it was asked and answered, in seconds from the start."""
+    """One request: which of the wishes, and when it was asked and answered, in seconds from the start."""
 
+    number: int
     asked_s: float
     answered_s: float
     status: int
@@ -53,16 +54,18 @@ class Client(asyncio.Protocol):
     def __init__(self, load: "Load") -> None:
         self._load = load
         self._buffer = b""
+        self._number = 0
         self._asked_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
 
     def ask(self) -> None:
-        request = self._load.next_request()
+        number, request = self._load.next_request()
         if request is None:
             self._load.leave()
             return
+        self._number = number
         self._asked_s = time.perf_counter()
         self._transport.write(request)
 
@@ -78,7 +81,7 @@ class Client(asyncio.Protocol):
         if len(buffer) < head_end + 4 + length:
             return
         self._buffer = b""
-        self._load.answered(self._asked_s, int(buffer[9:12]))
+        self._load.answered(self._number, self._asked_s, int(buffer[9:12]))
         self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,7 +91,7 @@ class Client(asyncio.Protocol):
 class Load:
     def __init__(self, wishes: Wishes) -> None:
         self._wishes = wishes
-        self._left = deque(wishes.seats)
+        self._next = 0
         self._began = self._ends = 0.0
         self._here = wishes.connections
         self._answers: list[Answered] = []
@@ -110,18 +113,21 @@ class Load:
         took_s = max(one.answered_s for one in self._answers)
         return Told(took_s=took_s, statuses=Counter(one.status for one in self._answers), answers=self._answers)
 
-    def next_request(self) -> bytes | None:
-        if not self._left or time.perf_counter() >= self._ends:
-            return None
-        seats = '","'.join(self._left.popleft()).encode()
+    def next_request(self) -> tuple[int, bytes | None]:
+        """(number of the wish, its request); None when there are no more, or the time is over."""
+        number = self._next
+        if number == len(self._wishes.seats) or time.perf_counter() >= self._ends:
+            return number, None
+        self._next += 1
+        seats = '","'.join(self._wishes.seats[number]).encode()
         body = b'{"event_id":"%b","buyer_id":"buyer-0190000000000000","seats":["%b"]}' % (self._event, seats)
-        return (
+        return number, (
             b"POST /api/v1/holds HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nIdempotency-Key: %b\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (new_id().encode(), len(body), body)
         )
 
-    def answered(self, asked_s: float, status: int) -> None:
-        self._answers.append(Answered(asked_s - self._began, time.perf_counter() - self._began, status))
+    def answered(self, number: int, asked_s: float, status: int) -> None:
+        self._answers.append(Answered(number, asked_s - self._began, time.perf_counter() - self._began, status))
 
     def leave(self) -> None:
         self._here -= 1

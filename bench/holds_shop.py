@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from reservation.settings import DatabaseSettings
 from stack.servers.nginx import NginxServer
 from stack.settings import ROOT
 from tests.support.running import RunningServer
+from tests.support.waiting import wait_until
 from ticketflow.runtime.settings import Secret
 
 CONNECTIONS = 32
@@ -69,6 +69,17 @@ class Shop:
             await asyncio.gather(*(ready(f"http://127.0.0.1:{port}/readyz") for port in ports))
             yield await stack.enter_async_context(self.front(ports))
 
+    @contextlib.asynccontextmanager
+    async def fastapi(self) -> AsyncIterator[int]:
+        """The peer: as many processes of it, behind the same nginx; its port."""
+        ports = [self.run.port() for _ in range(REPLICAS)]
+        async with contextlib.AsyncExitStack() as stack:
+            for port in ports:
+                arguments = ["-m", "bench.holds_fastapi_app", str(port), self.dsn]
+                await stack.enter_async_context(process(arguments, {}, self.folder, f"fastapi-{port}"))
+            await asyncio.gather(*(ready(f"http://127.0.0.1:{port}/readyz") for port in ports))
+            yield await stack.enter_async_context(self.front(ports))
+
 
 @contextlib.asynccontextmanager
 async def opened(run: Run) -> AsyncIterator[Shop]:
@@ -105,18 +116,13 @@ async def process(
 
 
 async def ready(url: str) -> None:
-    """Returns when it is answered with 200. Raises TimeoutError."""
-    async with asyncio.timeout(READY_S):
-        while not await asyncio.to_thread(_answers, url):
-            await asyncio.sleep(0.05)
+    """Returns when it is answered with 200. Raises the last failure."""
+    await wait_until(lambda: asyncio.to_thread(_answers, url), READY_S)
 
 
 def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own
+        return bool(answer.status == 200)
 
 
 async def ask(
