@@ -8,8 +8,9 @@
 --   * Nobody waits for a place, unless `patient`: what others have locked is skipped, and whoever wants it is `contended`. So nothing is
 --     waited for while a place is locked, and callers with many requests cannot deadlock. Keys are waited for, and they come first: for
 --     `lock_timeout` below, since the neighbours wait as well. Whoever had to wait for so long is asked again, alone and patient.
---   * Plans are made once, perhaps for empty tables, and must serve full ones: nested loops over indexes, never a walk. (A merge join
---     with `holds` once walked over every hold there was.)
+--   * Plans are made once, perhaps for empty tables, and must serve full ones. Walking over a table that is empty costs nothing, so that
+--     a join may be planned as a walk whatever is switched off. So no table is joined freely here: each is looked up by its key, row by
+--     row (LATERAL ... OFFSET 0, which the planner may not take apart) or for an array of keys (= ANY).
 
 CREATE FUNCTION decide_holds(requests hold_request[], patient boolean)
 RETURNS TABLE (
@@ -29,7 +30,9 @@ DECLARE
     as_of    timestamptz := clock_timestamp();
     request  hold_request;
     verdicts json[];             -- by request: why it is lost, as far as can be seen without a lock
+    kept     interval[];         -- by request: how long its places would be held
     ours     uuid[];             -- holds whose key is new
+    wanted   uuid[] := '{}';     -- their seats
     free     uuid[] := '{}';     -- seats that are locked here and can be taken
     gone     uuid[] := '{}';     -- seats that cannot be taken, or no more
     standing boolean := false;   -- whether anybody wants general admission
@@ -46,7 +49,8 @@ DECLARE
     taken    uuid[];
     verdict  json;
     won      uuid[] := '{}';     -- holds that are placed, one element for each place
-    places   uuid[] := '{}';     -- the places
+    places   uuid[] := '{}';     -- the places,
+    untils   timestamptz[] := '{}';  -- and until when they are held
     losers   text[] := '{}';     -- keys of those that are refused after all
     because  json[] := '{}';
     open     text[] := '{}';     -- keys of those that are contended
@@ -58,8 +62,8 @@ BEGIN
         RAISE EXCEPTION 'patience is for one request: two could wait for each other''s places';
     END IF;
 
-    SELECT array_agg(seen.verdict ORDER BY n) INTO verdicts FROM (
-        SELECT n, CASE
+    SELECT array_agg(seen.verdict ORDER BY n), array_agg(seen.kept ORDER BY n) INTO verdicts, kept FROM (
+        SELECT n, make_interval(secs => e.hold_ttl_s + e.grace_s) AS kept, CASE
                    WHEN e.event_id IS NULL THEN json_build_object('code', 'event_unknown')
                    WHEN e.starts_at <= as_of OR e.closed_at IS NOT NULL THEN json_build_object('code', 'event_closed')
                    WHEN cardinality(w.seats) + CASE json_array_length(w.general) WHEN 0 THEN 0 ELSE (
@@ -69,12 +73,14 @@ BEGIN
                    WHEN s.lacking IS NOT NULL THEN json_build_object('code', 'seat_unavailable', 'unavailable', s.lacking)
                END AS verdict
           FROM unnest(requests) WITH ORDINALITY AS w (hold_id, event_id, buyer_id, key, fingerprint, seats, general, late, n)
-          LEFT JOIN events AS e ON e.event_id = w.event_id
+          LEFT JOIN LATERAL (SELECT * FROM events WHERE event_id = w.event_id OFFSET 0) AS e ON true
          CROSS JOIN LATERAL (
                 SELECT json_agg(seat_id) FILTER (WHERE u.unit_id IS NULL) AS unknown,
-                       json_agg(seat_id) FILTER (WHERE NOT can_be_taken(u, as_of)) AS lacking
+                       json_agg(seat_id) FILTER (WHERE u.state = 'sold' OR (u.state = 'held' AND u.held_until > as_of)) AS lacking
                   FROM unnest(w.seats) AS seat_id
-                  LEFT JOIN units AS u ON u.unit_id = seat_id AND u.event_id = w.event_id AND u.row_name IS NOT NULL
+                  LEFT JOIN LATERAL (
+                        SELECT * FROM units WHERE unit_id = seat_id AND event_id = w.event_id AND row_name IS NOT NULL OFFSET 0
+                     ) AS u ON true
              ) AS s
     ) AS seen;
 
@@ -88,36 +94,35 @@ BEGIN
     )
     SELECT coalesce(array_agg(claims.hold_id), '{}') INTO ours FROM claims;
 
+    FOR n IN 1 .. cardinality(requests) LOOP
+        request := requests[n];
+        IF verdicts[n] IS NULL AND request.hold_id = ANY (ours) THEN
+            wanted := wanted || request.seats;
+            standing := standing OR json_array_length(request.general) > 0;
+        END IF;
+    END LOOP;
     IF patient THEN
         SELECT coalesce(array_agg(unit_id) FILTER (WHERE good), '{}'), coalesce(array_agg(unit_id) FILTER (WHERE NOT good), '{}')
           INTO free, gone
           FROM (SELECT unit_id, can_be_taken(units, clock_timestamp()) AS good FROM units
-                 WHERE unit_id = ANY (requests[1].seats) AND verdicts[1] IS NULL AND requests[1].hold_id = ANY (ours)
-                 ORDER BY unit_id FOR NO KEY UPDATE) AS locked;
-    ELSE
+                 WHERE unit_id = ANY (wanted) ORDER BY unit_id FOR NO KEY UPDATE) AS locked;
+    ELSIF wanted <> '{}' THEN
         SELECT coalesce(array_agg(unit_id) FILTER (WHERE good), '{}'), coalesce(array_agg(unit_id) FILTER (WHERE NOT good), '{}')
           INTO free, gone
           FROM (SELECT unit_id, can_be_taken(units, clock_timestamp()) AS good FROM units
-                 WHERE unit_id IN (
-                        SELECT seat_id
-                          FROM unnest(requests) WITH ORDINALITY
-                                   AS w (hold_id, event_id, buyer_id, key, fingerprint, seats, general, late, n),
-                               unnest(w.seats) AS seat_id
-                         WHERE verdicts[n] IS NULL AND w.hold_id = ANY (ours))
-                 ORDER BY unit_id FOR NO KEY UPDATE SKIP LOCKED) AS locked;
+                 WHERE unit_id = ANY (wanted) ORDER BY unit_id FOR NO KEY UPDATE SKIP LOCKED) AS locked;
     END IF;
     as_of := clock_timestamp();
 
-    FOREACH request IN ARRAY requests LOOP
-        standing := standing OR json_array_length(request.general) > 0;
-    END LOOP;
     IF standing THEN
         -- For each tier as many places as all together want: two wishes for one tier could not tell each other's locks from none.
         FOR tier IN
             SELECT w.event_id, wanted.tier AS name, t.tier_id, sum(wanted.quantity)::integer AS quantity
               FROM unnest(requests) WITH ORDINALITY AS w (hold_id, event_id, buyer_id, key, fingerprint, seats, general, late, n)
              CROSS JOIN json_to_recordset(w.general) AS wanted (tier text, quantity integer)
-              LEFT JOIN tiers AS t ON t.event_id = w.event_id AND t.name = wanted.tier AND NOT t.numbered
+              LEFT JOIN LATERAL (
+                    SELECT tier_id FROM tiers WHERE event_id = w.event_id AND name = wanted.tier AND NOT numbered OFFSET 0
+                 ) AS t ON true
              WHERE verdicts[n] IS NULL AND w.hold_id = ANY (ours)
              GROUP BY w.event_id, wanted.tier, t.tier_id ORDER BY w.event_id, wanted.tier
         LOOP
@@ -131,6 +136,8 @@ BEGIN
             after := after || cardinality(stock) + 1;
         END LOOP;
     END IF;
+
+    begins := clock_timestamp();
 
     FOR n IN 1 .. cardinality(requests) LOOP
         CONTINUE WHEN verdicts[n] IS NOT NULL;
@@ -166,6 +173,7 @@ BEGIN
             gone := gone || request.seats;
             places := places || taken;
             won := won || array_fill(request.hold_id, ARRAY[cardinality(taken)]);
+            untils := untils || array_fill(begins + kept[n], ARRAY[cardinality(taken)]);
         ELSIF verdict ->> 'code' = 'contended' THEN
             open := open || request.key;
             next := coalesce(before, next);
@@ -178,26 +186,27 @@ BEGIN
     END LOOP;
 
     IF won <> '{}' THEN
-        begins := clock_timestamp();
         WITH line AS MATERIALIZED (
-            SELECT w.hold_id, unit_id, price_minor
-              FROM unnest(won, places) AS w (hold_id, unit_id) JOIN units USING (unit_id) JOIN tiers USING (tier_id)
+            SELECT w.hold_id, w.unit_id, t.price_minor
+              FROM unnest(won, places) AS w (hold_id, unit_id)
+             CROSS JOIN LATERAL (SELECT tier_id FROM units WHERE unit_id = w.unit_id OFFSET 0) AS u
+             CROSS JOIN LATERAL (SELECT price_minor FROM tiers WHERE tier_id = u.tier_id OFFSET 0) AS t
         ), placed AS (
             INSERT INTO holds (hold_id, event_id, buyer_id, total_minor, currency, late, placed_at, expires_at, held_until)
             SELECT r.hold_id, r.event_id, r.buyer_id, sum.total_minor, e.currency, r.late, begins,
                    begins + make_interval(secs => e.hold_ttl_s), begins + make_interval(secs => e.hold_ttl_s + e.grace_s)
               FROM (SELECT hold_id, sum(price_minor) AS total_minor FROM line GROUP BY hold_id) AS sum
-              JOIN unnest(requests) AS r USING (hold_id) JOIN events AS e USING (event_id)
-            RETURNING hold_id, held_until
+              JOIN unnest(requests) AS r USING (hold_id)
+             CROSS JOIN LATERAL (SELECT * FROM events WHERE event_id = r.event_id OFFSET 0) AS e
         ), written AS (
             INSERT INTO hold_units (hold_id, unit_id, price_minor) SELECT hold_id, unit_id, price_minor FROM line
         )
-        UPDATE units SET state = 'held', hold_id = placed.hold_id, held_until = placed.held_until
-          FROM line JOIN placed USING (hold_id) WHERE units.unit_id = line.unit_id;
+        UPDATE units SET state = 'held', hold_id = won[array_position(places, unit_id)],
+                         held_until = untils[array_position(places, unit_id)]
+         WHERE unit_id = ANY (places);
     END IF;
     IF losers <> '{}' THEN
-        UPDATE idempotency AS i SET refusal = l.because
-          FROM unnest(losers, because) AS l (key, because) WHERE i.scope = 'holds' AND i.key = l.key;
+        UPDATE idempotency SET refusal = because[array_position(losers, key)] WHERE scope = 'holds' AND key = ANY (losers);
     END IF;
     IF open <> '{}' THEN
         DELETE FROM idempotency WHERE scope = 'holds' AND key = ANY (open);
@@ -207,13 +216,16 @@ BEGIN
     SELECT w.hold_id = ANY (ours), i.fingerprint = w.fingerprint, i.refusal, h.hold_id, h.event_id, e.name, e.grace_s,
            h.buyer_id, h.total_minor, h.currency, h.placed_at, h.expires_at, l.lines
       FROM unnest(requests) WITH ORDINALITY AS w
-      LEFT JOIN idempotency AS i ON i.scope = 'holds' AND i.key = w.key
-      LEFT JOIN holds AS h ON h.hold_id = i.hold_id
-      LEFT JOIN events AS e ON e.event_id = h.event_id
+      LEFT JOIN LATERAL (SELECT * FROM idempotency WHERE scope = 'holds' AND key = w.key OFFSET 0) AS i ON true
+      LEFT JOIN LATERAL (SELECT * FROM holds WHERE hold_id = i.hold_id OFFSET 0) AS h ON true
+      LEFT JOIN LATERAL (SELECT * FROM events WHERE event_id = h.event_id OFFSET 0) AS e ON true
       LEFT JOIN LATERAL (
-            SELECT json_agg(json_build_object('unit_id', unit_id, 'tier', name, 'label', label, 'price_minor', line.price_minor)
-                            ORDER BY unit_id) AS lines
-              FROM hold_units AS line JOIN units USING (unit_id) JOIN tiers USING (tier_id) WHERE line.hold_id = h.hold_id
+            SELECT json_agg(json_build_object('unit_id', line.unit_id, 'tier', t.name, 'label', u.label, 'price_minor', line.price_minor)
+                            ORDER BY line.unit_id) AS lines
+              FROM hold_units AS line
+             CROSS JOIN LATERAL (SELECT tier_id, label FROM units WHERE unit_id = line.unit_id OFFSET 0) AS u
+             CROSS JOIN LATERAL (SELECT name FROM tiers WHERE tier_id = u.tier_id OFFSET 0) AS t
+             WHERE line.hold_id = h.hold_id
          ) AS l ON true
      ORDER BY w.ordinality;
 END $$;
