@@ -5,15 +5,18 @@ from math import ceil
 
 from reservation import bodies, wishes
 from reservation.answers import refused_reply, replay_headers, reply_to
+from reservation.batching import TooBusy
 from reservation.metrics import DECISIONS
 from reservation.refusals import Refused
 from reservation.store_holds import Hold, HoldStore
 from reservation.store_placing import Denied, Placed, Placing
 from reservation.store_placing import Request as PlacingRequest
 from ticketflow.events import hold_token
-from ticketflow.runtime.http import Reply, Request, Route
+from ticketflow.runtime.http import Problem, Reply, Request, Route
+from ticketflow.runtime.http.answer import RETRY_AFTER_S
 
 TAGS = ("holds",)
+TOO_BUSY = "more buyers wait than can be served in time, and nothing was done; try again with the same Idempotency-Key"
 TOKEN_HEADER = "X-Hold-Token"  # noqa: S105 - a name
 
 
@@ -49,6 +52,7 @@ class HoldsApi:
                     "tier_unknown",
                     "seat_unavailable",
                     "idempotency_mismatch",
+                    "too_busy",
                     "store_unavailable",
                     "outcome_unknown",
                 ),
@@ -86,7 +90,11 @@ class HoldsApi:
         body: bodies.PlaceHold = request.body
         general = [(wish.tier, wish.quantity) for wish in body.general]
         wish = wishes.check(body.event_id, body.buyer_id, body.seats, general, body.late)
-        decision = await self._placing.place(PlacingRequest(wish, request.idempotency_key, request.fingerprint))
+        try:
+            decision = await self._placing.place(PlacingRequest(wish, request.idempotency_key, request.fingerprint))
+        except TooBusy as busy:
+            DECISIONS.labels("too_busy").inc()
+            raise Problem(503, "too_busy", TOO_BUSY, retry_after_s=RETRY_AFTER_S) from busy
         if isinstance(decision, Denied):
             DECISIONS.labels(decision.refused.code).inc()
             return refused_reply(decision.refused, request.correlation_id, decision.replayed)

@@ -12,7 +12,7 @@ from reservation.readers import Readers
 from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.shown import Shown
 from reservation.store_holds import HoldStore
-from reservation.store_placing import Placing
+from reservation.store_placing import FLUSHERS, Placing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
 from reservation.workers import PURGE_IDLE_S, Purger, Sweeper
@@ -35,6 +35,7 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
 from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
+from ticketflow.runtime.pool import FREE_FOR_READS
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
@@ -45,6 +46,7 @@ STREAM_IN = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 # What two cores' Postgres works off without queueing inside; requests beyond wait here, for 2 s at most.
 BUYERS_CONNECTIONS = 8
+FLUSHING_CONNECTIONS = FLUSHERS + FREE_FOR_READS  # of their own: a flusher waits for no reader, nor for a detained one
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
 READERS_CONNECTIONS = 2  # nor seat maps from being seen; however many maps are read, no more are read at once
 REPLICA_ACQUIRE_S = 0.3  # where the primary would answer, nobody waits longer for a replica
@@ -60,13 +62,14 @@ def migrate(settings: DatabaseSettings) -> int:
 
 def routes(
     pool: PostgresPool,
+    placing: Placing,
     outbox: Outbox[Connection],
     settings: ReservationSettings,
     readers: Readers | None = None,
 ) -> list[Route]:
     """Every endpoint of the service. Without ``readers`` what is shown is read from ``pool`` too."""
     shown = Shown(readers or Readers(pool), limits_of(settings))
-    holds = HoldsApi(Placing(pool, outbox), HoldStore(pool, outbox), settings.hold_token_keys)
+    holds = HoldsApi(placing, HoldStore(pool, outbox), settings.hold_token_keys)
     return [
         *holds.routes(),
         *CatalogueApi(pool, shown).routes(),
@@ -90,9 +93,10 @@ def handlers(outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
 async def serve(service: Service, settings: ReservationSettings) -> None:
     """Builds the service; it serves whether its neighbours are there or not."""
     buyers = PostgresPool(settings.database_dsn, name="buyers", size_max=BUYERS_CONNECTIONS)
+    flushing = PostgresPool(settings.database_dsn, name="flushing", size_max=FLUSHING_CONNECTIONS)
     background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
     readers = PostgresPool(settings.database_dsn, name="readers", size_max=READERS_CONNECTIONS)
-    pools = [buyers, background, readers]
+    pools = [buyers, flushing, background, readers]
     replica = None
     if settings.database_replica_dsn is not None:
         replica = PostgresPool(
@@ -123,8 +127,9 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         name=settings.instance,
         expected_errors=(Unavailable, Indefinite, OSError, TimeoutError),
     )
+    placing = Placing(buyers, outbox, flushing)
     http = HttpServer(
-        routes(buyers, outbox, settings, Readers(readers, replica)),
+        routes(buyers, placing, outbox, settings, Readers(readers, replica)),
         title="TicketFlow reservation",
         version=_version(),
         host=settings.http_host,
@@ -139,6 +144,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         service.on_drain(pool.close, 3.0)
     await listener.start()
     service.on_drain(partial(listener.drain, FEED_DRAIN_S), FEED_DRAIN_S + 1)
+    service.on_drain(placing.drain, HTTP_DRAIN_S)
     await http.start()
     service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
     retention = Retention(background, dialect, streams=[STREAM_OUT])
