@@ -38,7 +38,7 @@ from ticketflow.runtime.migrate import migrate as apply_migrations
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
+from ticketflow.runtime.worker import LEISURE, STORE_BACKOFF_S, loop
 
 STREAM_OUT = "reservation"
 STREAM_IN = "portal"
@@ -145,10 +145,11 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     service.run_task("relay", relay.run)
     if identity is not None:
         service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
+    for name, purge in (("purger", Purger(background).run_once), ("retention", retention.run_once)):
+        leisurely = partial(loop, name, purge, idle_s=PURGE_IDLE_S, backoff_s=STORE_BACKOFF_S, share_max=LEISURE)
+        service.run_task(name, leisurely)
     for name, run_once, idle_s in (
         ("sweeper", Sweeper(background, outbox).run_once, SWEEP_IDLE_S),
-        ("purger", Purger(background).run_once, PURGE_IDLE_S),
-        ("retention", retention.run_once, PURGE_IDLE_S),
         ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),
         ("parked-watch", ParkedWatch(background, dialect, STREAM_IN).run_once, WATCH_EVERY_S),
     ):
