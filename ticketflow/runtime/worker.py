@@ -11,8 +11,8 @@ from ticketflow.runtime.log import get_logger
 # nothing, and what they do goes on as soon as it is back.
 STORE_BACKOFF_S = (0.05, 0.5)
 
-# For purging: what is over must go some day, and nobody waits for it. Flat out, purgers that had a million rows to delete
-# made every sale beside them take five times as long. (5 % is still some thousand rows a second.)
+# For purging: what is over must go some day, and nobody waits for it. Flat out, purgers that had a million rows to
+# delete made every sale beside them take five times as long. (5 % is still some thousand rows a second.)
 LEISURE = 0.05
 
 log = get_logger("worker")
