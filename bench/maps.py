@@ -2,26 +2,25 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
+from bench.cpu import cpu_s, used_s
 from bench.goal import Goal, Measured
 from bench.maps_house import (
     Sale,
-    cpu_s,
     make_event,
     migrated,
-    postgres_cpu_s,
+    postgres_pid,
     reservation_process,
     serving,
     until_ready,
 )
 from bench.maps_readers import Manner, Reading, read
 from bench.run import Run
-from stack.servers.postgres import PostgresServer
 from ticketflow.runtime.postgres import PostgresPool
 
 SEATS = 5000
@@ -40,12 +39,11 @@ PEER_LEAST = 24  # answers of the peer in a round, however long they take
 
 @dataclass
 class Hall:
-    """``peer``: the address of the way it was; ``pid``: of the replica."""
+    """``peer``: the address of the way it was; ``pids``: of the replica and of Postgres."""
 
     url: str
     peer: str
-    pid: int
-    server: PostgresServer
+    pids: Mapping[str, int]
     sale: Sale
 
     def check(self, body: bytes, asked: datetime) -> None:
@@ -71,7 +69,7 @@ async def _hall(run: Run) -> AsyncIterator[Hall]:
                     sale = Sale(pool, event_id, seats, HOLDS_PER_S)
                     selling = asyncio.create_task(sale.run())
                     try:
-                        yield Hall(base + path, peer + path, pid, server, sale)
+                        yield Hall(base + path, peer + path, {"ours": pid, "store": postgres_pid(server)}, sale)
                     finally:
                         selling.cancel()
                         with suppress(asyncio.CancelledError):
@@ -87,14 +85,14 @@ async def measure_cpu(run: Run) -> Measured:
     async with _hall(run) as hall:
 
         async def ours() -> float:
-            before, store_before = cpu_s(hall.pid), postgres_cpu_s(hall.server)
+            before = cpu_s(hall.pids)
             reading = await read(hall.url, MIX, ROUND_S * 2, hall.check, pause_s=PAUSE_S)
-            used = cpu_s(hall.pid) - before
+            used = used_s(before, cpu_s(hall.pids))
             looks = reading.answers.total()
-            postgres_ms.append((postgres_cpu_s(hall.server) - store_before) * 1000 / looks)
+            postgres_ms.append(used["store"] * 1000 / looks)
             rates.append(reading.per_s)
             kinds.append(reading)
-            return used * 1000 / looks
+            return used["ours"] * 1000 / looks
 
         async def allowed() -> float:
             return ALLOWED_MS
@@ -119,19 +117,17 @@ async def measure_naive(run: Run) -> Measured:
     notes: dict[str, float] = {}
     async with _hall(run) as hall:
 
-        async def ours() -> float:
-            before = postgres_cpu_s(hall.server)
-            reading = await read(hall.url, [PLAIN] * 16, ROUND_S, hall.check)
-            notes["ms of Postgres' CPU a look"] = (
-                (postgres_cpu_s(hall.server) - before) * 1000 / reading.answers.total()
-            )
+        async def looked(note: str, url: str, least: int) -> float:
+            before = cpu_s(hall.pids)
+            reading = await read(url, [PLAIN] * 16, ROUND_S, hall.check, least=least)
+            notes[note] = used_s(before, cpu_s(hall.pids))["store"] * 1000 / reading.answers.total()
             return reading.per_s
 
+        async def ours() -> float:
+            return await looked("ms of Postgres' CPU a look", hall.url, 0)
+
         async def naive() -> float:
-            before = postgres_cpu_s(hall.server)
-            reading = await read(hall.peer, [PLAIN] * 16, ROUND_S, hall.check, least=PEER_LEAST)
-            notes["the same of the other"] = (postgres_cpu_s(hall.server) - before) * 1000 / reading.answers.total()
-            return reading.per_s
+            return await looked("the same of the other", hall.peer, PEER_LEAST)
 
         rounds = await run.interleaved(ours, naive)
         for manner in (GZIP, AGAIN):

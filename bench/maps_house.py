@@ -29,7 +29,6 @@ from ticketflow.runtime.settings import Secret
 SEATS_PER_ROW = 100
 STARTS_AT = datetime(2099, 1, 1, tzinfo=UTC)
 READY_S = 30.0
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager
@@ -153,22 +152,5 @@ class Sale:
             assert not free_after_all, f"{seat.seat_id} was held before and is shown as free"
 
 
-def cpu_s(pid: int) -> float:
-    """What a process has used of the CPU, in its own code and the kernel's."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-
-
-def postgres_cpu_s(server: PostgresServer) -> float:
-    """Of the server and of all its present processes."""
-    top = int((server.data / "postmaster.pid").read_text().split()[0])
-    total = cpu_s(top)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[1]) == top:
-                    total += cpu_s(int(entry.name))
-            except OSError:  # it ended meanwhile
-                continue
-    return total
+def postgres_pid(server: PostgresServer) -> int:
+    return int((server.data / "postmaster.pid").read_text().split()[0])

@@ -39,7 +39,7 @@ from ticketflow.runtime.pool import FREE_FOR_READS
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
+from ticketflow.runtime.worker import LEISURE, STORE_BACKOFF_S, loop
 
 STREAM_OUT = "reservation"
 STREAM_IN = "portal"
@@ -156,9 +156,10 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         "sweeper",
         partial(loop, "sweeper", sweeper.run_once, idle_s=sweeper.idle_s, backoff_s=STORE_BACKOFF_S),
     )
+    for name, purge in (("purger", Purger(background).run_once), ("retention", retention.run_once)):
+        leisurely = partial(loop, name, purge, idle_s=PURGE_IDLE_S, backoff_s=STORE_BACKOFF_S, share_max=LEISURE)
+        service.run_task(name, leisurely)
     for name, run_once, idle_s in (
-        ("purger", Purger(background).run_once, PURGE_IDLE_S),
-        ("retention", retention.run_once, PURGE_IDLE_S),
         ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),
         ("parked-watch", ParkedWatch(background, dialect, STREAM_IN).run_once, WATCH_EVERY_S),
     ):

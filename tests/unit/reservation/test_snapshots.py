@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_who_insists_is_answered_once_in_a_while(store: Store) -> None:
     for _ in range(3):
         await asyncio.gather(*(snapshots.read("a", fresh=True) for _ in range(20)))
     assert store.asked == 3
-    assert all(later - earlier >= 0.2 for earlier, later in zip(store.begun, store.begun[1:], strict=False))
+    assert all(later - earlier >= 0.2 for earlier, later in pairwise(store.begun))
 
 
 async def test_a_change_of_our_own_is_seen_at_once(store: Store) -> None:
