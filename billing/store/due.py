@@ -24,7 +24,7 @@ _SOONEST = " UNION ALL ".join(
     for worker, (table, states) in WAITING.items()
     for state in states
 )
-_LOOK = (
+LOOK = (
     "SELECT worker, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), MIN(due_at)) / 1000000 AS in_s"  # noqa: S608
     f" FROM ({_SOONEST}) AS soonest WHERE due_at IS NOT NULL GROUP BY worker"
 )
@@ -33,4 +33,4 @@ _LOOK = (
 async def soonest(conn: Conn) -> dict[str, float]:
     """In how many seconds the first row of each worker is due, below 0 for how long it has been; without those that
     have none."""
-    return {row["worker"]: float(row["in_s"]) for row in await query(conn, _LOOK)}
+    return {row["worker"]: float(row["in_s"]) for row in await query(conn, LOOK)}
