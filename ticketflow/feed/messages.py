@@ -152,7 +152,7 @@ def _wire(message: Message) -> object:
     return message
 
 
-def decode(body: bytes | bytearray) -> AnyMessage:
+def decode(body: bytes | bytearray | memoryview) -> AnyMessage:
     """The message in a frame's body. Raises RemoteProtocolError (bad_message, frame_too_large)."""
     try:
         message = _decoder.decode(body)
