@@ -1,4 +1,4 @@
-"""Goals on a hot event of 500 seats: `holds-hot`, against pgbench, and `hot-event`, 10,000 buyers who all come at once."""
+"""Goals on a hot event of 500 seats: `holds-hot`, against pgbench, and `hot-event`, 10,000 buyers who come at once."""
 
 import random
 from collections import Counter
