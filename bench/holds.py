@@ -36,9 +36,9 @@ GOALS = (
     ),
     Goal(
         "hot-event",
-        "10,000 buyers for 500 seats, 512 at a time: how soon 99 of 100 losers know",
-        "how soon 99 of 100 winners do",
-        "ms",
+        "10,000 buyers for 500 seats, 512 at a time: until it is sold out and everybody has his answer",
+        "a promise of ten seconds",
+        "s",
         "at most",
         1.0,
         holds_hot.crowd,

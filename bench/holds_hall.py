@@ -10,7 +10,8 @@ SEATS_A_HOLD = 2
 _EVENT = """
     WITH v AS (INSERT INTO venues (venue_id, name) VALUES ($1, 'Bench') RETURNING venue_id),
          h AS (INSERT INTO halls (hall_id, venue_id, name) SELECT $1, venue_id, 'Main' FROM v RETURNING hall_id),
-         e AS (INSERT INTO events (event_id, hall_id, name, starts_at, currency, hold_ttl_s, grace_s, seats_per_hold_max)
+         e AS (INSERT INTO events (event_id, hall_id, name, starts_at, currency, hold_ttl_s, grace_s,
+                                   seats_per_hold_max)
                SELECT $1, hall_id, 'An evening of the bench', '2099-01-01', 'EUR', 1800, 600, 10 FROM h
                RETURNING event_id)
     INSERT INTO tiers (tier_id, event_id, position, name, price_minor, numbered, capacity)

@@ -1,4 +1,4 @@
-"""Goals on a hot event of 500 seats: `holds-hot`, against pgbench, and `hot-event`, 10,000 buyers who all come at once."""
+"""Goals on a hot event of 500 seats: `holds-hot`, against pgbench, and `hot-event`, 10,000 buyers who come at once."""
 
 import random
 from collections import Counter
@@ -18,7 +18,7 @@ LONG_S = 60.0
 
 BUYERS = 10_000  # one seat each
 CROWD = 512  # of them at a time: the front lets no more in than its connections
-SOLD_OUT_S = 10.0
+ANSWERED_S = 10.0
 
 
 async def against_pgbench(run: Run) -> Measured:
@@ -53,7 +53,7 @@ async def against_pgbench(run: Run) -> Measured:
 
 
 async def crowd(run: Run) -> Measured:
-    """The losers' p99 against the winners', in ms. Raises AssertionError when it is not sold out in SOLD_OUT_S."""
+    """Seconds until all of them have their answer, against ANSWERED_S."""
     rounds: list[Round] = []
     notes: list[dict[str, float]] = []
     async with opened(run) as shop, shop.reservation() as port:
@@ -71,12 +71,16 @@ async def crowd(run: Run) -> Measured:
             winners = [one for one in told.answers if one.status == 201]
             losers = [one for one in told.answers if one.status != 201]
             sold_out_s = max(one.answered_s for one in winners)
-            assert sold_out_s < SOLD_OUT_S, f"sold out after {sold_out_s:.1f} s"
             if number == 0:
                 continue  # warming up
-            rounds.append(Round(p99_ms(losers), p99_ms(winners)))
-            notes.append(fairness(told, wishes) | {"sold out, s": sold_out_s, "all answered, s": told.took_s})
-            run.tell(f"round {number} of {run.rounds}: {rounds[-1]}, {notes[-1]}")
+            rounds.append(Round(told.took_s, ANSWERED_S))
+            times = {
+                "sold out, s": sold_out_s,
+                "p99 of losers, ms": p99_ms(losers),
+                "p99 of winners, ms": p99_ms(winners),
+            }
+            notes.append(times | fairness(told, wishes))
+            run.tell(f"round {number} of {run.rounds}: all answered after {told.took_s:.2f} s; {notes[-1]}")
     return Measured(rounds, {name: median(note[name] for note in notes) for name in notes[0]})
 
 

@@ -2,8 +2,8 @@
 
     python -m bench.holds_load < wishes.json
 
-Reads Wishes as JSON on stdin, writes Told as JSON on stdout. As lean as a client of HTTP can be: it shall not be what is
-measured.
+Reads Wishes as JSON on stdin, writes Told as JSON on stdout. As lean as a client of HTTP can be: it is not what shall
+be measured.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
 """Requests that queue up are decided together; one that comes alone is decided at once.
 
 Laws of this file: it knows no SQL and no HTTP.
-- There is no timer: whoever finds an idle flusher goes with it in the same turn of the loop, and with him all others of
-  that turn. What comes while every flusher is at work waits, and goes with the first that is done, with all that wait.
+- Nobody waits for company: who finds nobody at work is decided in the same turn of the loop, and with him all others of
+  that turn. What comes meanwhile goes together when that flusher is done.
+- Another flusher begins only when somebody has waited for longer than a batch takes, or more wait than one batch holds:
+  few large batches cost less than many small ones, and one that is stuck must not hold up those behind it.
 - A flusher ends only in the turn in which it has seen an empty queue, so that no wake-up can be lost.
 - The queue is bounded in number and in time. Who is refused, or has waited for too long, was not begun.
 - A caller who gives up while he waits is not begun; later he takes nothing from his neighbours, and cancels nothing.
@@ -34,14 +36,15 @@ class TooBusy(Unavailable):
 class _Waiting(NamedTuple, Generic[Q, A]):
     request: Q
     answer: "asyncio.Future[A]"
-    until: float  # by the loop's clock
+    since: float  # by the loop's clock
 
 
 class Batcher(Generic[Q, A]):
     """``decide`` gives an outcome for each request, in their order; an exception is raised to who asked. What it raises
     itself is raised to all of them. It must keep a deadline of its own.
 
-    ``flushers``: batches under way at a time. ``wait_s``: how long a request may wait for one.
+    ``flushers``: batches under way at a time, at most. ``patience_s``: for how long one is left to do it all.
+    ``wait_s``: how long a request may wait to be begun.
     """
 
     def __init__(
@@ -52,12 +55,14 @@ class Batcher(Generic[Q, A]):
         flushers: int,
         batch_max: int,
         queue_max: int,
+        patience_s: float,
         wait_s: float,
     ) -> None:
         self._decide = decide
         self._flushers_max = flushers
         self._batch_max = batch_max
         self._queue_max = queue_max
+        self._patience_s = patience_s
         self._wait_s = wait_s
         self._queue: deque[_Waiting[Q, A]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
@@ -75,14 +80,15 @@ class Batcher(Generic[Q, A]):
             raise TooBusy(f"{self._queue_max} requests wait already")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[A] = loop.create_future()
-        waiting = _Waiting(request, answer, loop.time() + self._wait_s)
+        waiting = _Waiting(request, answer, loop.time())
         if again:
             self._queue.appendleft(waiting)
         else:
             self._queue.append(waiting)
-        self._start_flusher()
+        if not self._flushers or len(self._queue) > self._batch_max:
+            self._start_flusher()
         if self._timer is None:
-            self._timer = loop.call_later(self._wait_s, self._look_at_the_time)
+            self._timer = loop.call_later(self._patience_s, self._look_at_the_time)
         return await answer
 
     async def drain(self) -> None:
@@ -104,7 +110,7 @@ class Batcher(Generic[Q, A]):
         assert me is not None
         try:
             while batch := self._take():
-                if self._queue:
+                if len(self._queue) > self._batch_max:
                     self._start_flusher()
                 await self._settle(batch)
         finally:
@@ -139,16 +145,13 @@ class Batcher(Generic[Q, A]):
                 waiting.answer.set_result(outcome)
 
     def _look_at_the_time(self) -> None:
-        """One timer for all: they wait in the order in which they came."""
-        self._timer = None
-        self._drop_late()
-        if self._queue:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(self._queue[0].until, self._look_at_the_time)
-
-    def _drop_late(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._queue and (self._queue[0].answer.done() or self._queue[0].until <= now):
+        """One timer for all, while anybody waits: they wait in the order in which they came."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._queue and (self._queue[0].answer.done() or now - self._queue[0].since >= self._wait_s):
             waiting = self._queue.popleft()
             if not waiting.answer.done():
                 waiting.answer.set_exception(Unavailable(f"not begun within {self._wait_s:.1f} s"))
+        self._timer = loop.call_later(self._patience_s, self._look_at_the_time) if self._queue else None
+        if self._queue and now - self._queue[0].since >= self._patience_s:
+            self._start_flusher()

@@ -34,9 +34,10 @@ from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.retry import retrying
 
-FLUSHERS = 2
+FLUSHERS = 3  # one does it all, unless it is stuck or more wait than it can take
+PATIENCE_S = 0.02  # a batch takes less, unless it waits for a key, a COMMIT or a machine that is full
 TOGETHER_MAX = 32  # from there on a request costs no less, and its neighbours wait longer for it
-QUEUE_MAX = 2048  # what two flushers work off in about a second and a half
+QUEUE_MAX = 2048  # what is worked off in a second or two
 QUEUE_WAIT_S = 2.0  # as long as the pool has a caller wait for a connection
 CONTENDED_MAX = 2  # who has them has decided by then, unless it stands still
 ALONE_MAX = 5
@@ -103,6 +104,7 @@ class Placing:
             flushers=FLUSHERS,
             batch_max=TOGETHER_MAX,
             queue_max=QUEUE_MAX,
+            patience_s=PATIENCE_S,
             wait_s=QUEUE_WAIT_S,
         )
 
