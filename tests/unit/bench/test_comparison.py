@@ -8,6 +8,7 @@ from bench import __main__ as command
 from bench.comparison import compared
 from bench.goal import Reach
 from bench.results import Result, Results, read, write
+from bench.table import table
 from drills.machine import Machine
 
 MACHINE = Machine(2, 24000, "a processor", "6.1", "")
@@ -87,3 +88,15 @@ def test_a_goal_that_nobody_knows_is_refused_in_words(
     with pytest.raises(SystemExit, match="2"):
         command.main()
     assert "no goal is called 'fastest'" in capsys.readouterr().err
+
+
+def test_results_become_a_table_of_the_docs() -> None:
+    kept = Results(MACHINE, [result("feed-nats", 3.456), result("ring-p99", 1.2, "at most", 1.0)])
+    assert list(table(kept)) == [
+        "| goal | ours | the other | ratio | goal | |",
+        "|---|---|---|---|---|---|",
+        "| `feed-nats` | 3.46 events/s | 1 | 3.46 x | ≥ 2 x | met |",
+        "| `ring-p99` | 1.2 events/s | 1 | 1.2 x | ≤ 1 x | **missed** |",
+        "",
+        "On 2 cores of a processor, 23.4 GiB, Linux 6.1.",
+    ]
