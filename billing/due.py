@@ -41,8 +41,6 @@ class DueWatch:
 
     async def run_once(self) -> int:
         """Never has more to do at once."""
-        await asyncio.sleep(LEAST_S)
-        self.heard.clear()
         rang, self._rang = self._rang, False
         async with self._pool.acquire() as conn:
             soonest = await due.soonest(conn)
@@ -54,6 +52,7 @@ class DueWatch:
                 self._wakes[worker].set()
         self._expected_at = {worker: now + in_s for worker, in_s in soonest.items()}
         self._soonest_s = min(soonest.values(), default=LOOK_S)
+        await asyncio.sleep(LEAST_S)  # after the look, so that the first ring of many is heard at once
         return 0
 
     def idle_s(self) -> float:

@@ -32,7 +32,8 @@ class MariaDBOutbox:
 
     async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> int:
         # The positions come from a plain read: an UPDATE that looked for NULLs would wait for every open staging
-        # transaction. Only a stamper changes unstamped rows, and the stream's lock lets one of them in.
+        # transaction. Only a stamper changes unstamped rows, and the stream's lock lets one of them in. INTERVAL finds
+        # the number of a position by halving, where FIELD would compare each with all.
         waiting = await fetch(
             conn,
             "SELECT position FROM delivery_outbox WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT %s",
@@ -44,7 +45,7 @@ class MariaDBOutbox:
         place_holders = ", ".join(["%s"] * len(positions))
         return await write(
             conn,
-            f"UPDATE delivery_outbox SET seq = %s + FIELD(position, {place_holders})"  # noqa: S608
+            f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders})"  # noqa: S608
             " WHERE position IN %s AND seq IS NULL",
             (after_seq, *positions, positions),
         )
