@@ -46,10 +46,13 @@ class Calls:
     """What was asked and is not answered."""
 
     def __init__(self) -> None:
+        self._ended: Closed | None = None
         self._waiting: deque[tuple[type[Method], asyncio.Future[Method]]] = deque()
 
     async def answer(self, expected: type[A]) -> A:
         """The next answer that nobody else waits for. Raises Closed."""
+        if self._ended is not None:
+            raise again(self._ended)
         future: asyncio.Future[Method] = asyncio.get_running_loop().create_future()
         self._waiting.append((expected, future))
         answer = await future
@@ -67,6 +70,8 @@ class Calls:
             future.set_result(method)
 
     def end(self, error: Closed) -> None:
+        """No answer will come any more."""
+        self._ended = error
         for _, future in self._waiting:
             if not future.done():
                 future.set_exception(again(error))

@@ -3,8 +3,6 @@
 Laws of this file:
 - It ends once, says why, and tells every channel. It is never repaired.
 - Whole frames only are written, so channels cannot get into each other's way; and in the order of the calls.
-- A node that says nothing for SILENT_BEATS_MAX half heartbeats is dead. Beats are counted, not seconds: a process that
-  stood still itself finds its input before it judges anybody.
 - Any error in what arrives ends it: behind a frame that cannot be read none can.
 """
 
@@ -29,11 +27,11 @@ from ticketflow.runtime.amqp_frames import (
     marshalled,
     method_of,
 )
+from ticketflow.runtime.amqp_pulse import Pulse
 
 if TYPE_CHECKING:
     from ticketflow.runtime.amqp_tls import NodeTls
 
-SILENT_BEATS_MAX = 4
 WRITE_BUFFER_BYTES = 256 * 1024  # unsent output above this stops who publishes
 GONE_TIMEOUT_S = 0.5  # a transport that was aborted is gone in the next turn of the loop
 REPLY_SUCCESS = 200
@@ -59,10 +57,7 @@ class Connection(asyncio.Protocol):
         self._channel_max = 0
         self._last_channel = 0
         self._opened = False
-        self._beat_s = 0.0
-        self._beating: asyncio.TimerHandle | None = None
-        self._wrote = False  # since the last beat
-        self._silent_beats = 0
+        self._pulse = Pulse(lambda: self.write(HEARTBEAT_FRAME), lambda why: self._end(Closed(why)))
 
     # -- for its user
 
@@ -81,9 +76,7 @@ class Connection(asyncio.Protocol):
         self._send(tune)
         self.frame_max = self._splitter.frame_max = tune.frame_max
         self._channel_max = tune.channel_max
-        if tune.heartbeat:
-            self._beat_s = tune.heartbeat / 2
-            self._beating = self._loop.call_later(self._beat_s, self._beat)
+        self._pulse.start(tune.heartbeat)
         await self._call(commands.Connection.Open(handshake.vhost_of(self.url)), commands.Connection.OpenOk)
         self._opened = True
 
@@ -115,7 +108,7 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Whole frames. Into the void once the connection has ended: whoever waits for an answer is told by then."""
         if self.lost is None and self.transport is not None:
-            self._wrote = True
+            self._pulse.wrote = True
             self.transport.write(data)
 
     @property
@@ -125,21 +118,17 @@ class Connection(asyncio.Protocol):
 
     async def close(self) -> None:
         """Says goodbye, if it was open, and waits for the answer; cancelled, it waits no longer. Never raises."""
+        parted = False
         try:
             if self.lost is None and self._opened:
                 goodbye = commands.Connection.Close(REPLY_SUCCESS, "normally closed", 0, 0)
                 await self._call(goodbye, commands.Connection.CloseOk)
-                self._end(Closed("closed by us"), at_once=False)
+                parted = True
         except Closed:
             pass
         finally:
-            self._end(Closed("closed by us"))
-            if self.transport is not None:
-                try:
-                    async with asyncio.timeout(GONE_TIMEOUT_S):
-                        await self._gone.wait()
-                except TimeoutError:
-                    self.transport.abort()
+            self._end(Closed("closed by us"), at_once=not parted)
+            await self._until_gone()
 
     # -- asyncio.Protocol
 
@@ -148,7 +137,7 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        self._silent_beats = 0
+        self._pulse.silent_beats = 0
         if self.lost is not None:
             return
         try:
@@ -172,9 +161,15 @@ class Connection(asyncio.Protocol):
 
     # -- inside
 
+    async def _until_gone(self) -> None:
+        if self.transport is not None:
+            try:
+                async with asyncio.timeout(GONE_TIMEOUT_S):
+                    await self._gone.wait()
+            except TimeoutError:
+                self.transport.abort()
+
     async def _call(self, method: Method, expected: type[A]) -> A:
-        if self.lost is not None:
-            raise again(self.lost)
         self._send(method)
         return await self._calls.answer(expected)
 
@@ -204,21 +199,9 @@ class Connection(asyncio.Protocol):
         else:
             self._calls.answered(method)
 
-    def _beat(self) -> None:
-        self._silent_beats += 1
-        if self._silent_beats > SILENT_BEATS_MAX:
-            self._end(Closed(f"the node has said nothing for {SILENT_BEATS_MAX * self._beat_s:g} s"))
-            return
-        if not self._wrote:
-            self.write(HEARTBEAT_FRAME)
-        self._wrote = False
-        self._beating = self._loop.call_later(self._beat_s, self._beat)
-
     def _end(self, error: Closed, *, at_once: bool = True) -> None:
         """``at_once``: output that is not sent is dropped."""
-        if self._beating is not None:
-            self._beating.cancel()
-            self._beating = None
+        self._pulse.stop()
         if self.transport is not None and not self._gone.is_set():
             if at_once:
                 self.transport.abort()

@@ -5,11 +5,14 @@ import time
 
 import pytest
 from pamqp import body, commands, header
+from yarl import URL
 
 from tests.support.waiting import wait_until
 from tests.unit.runtime.amqp_node import Node, messages, serving, session_with
-from ticketflow.runtime import amqp_connection, amqp_publishing
+from ticketflow.runtime import amqp_publishing, amqp_pulse
 from ticketflow.runtime.amqp import Published, Session
+from ticketflow.runtime.amqp_channel import Closed
+from ticketflow.runtime.amqp_connection import Connection
 from ticketflow.runtime.amqp_message import Delivery
 from ticketflow.runtime.amqp_publishing import IN_FLIGHT_BYTES_MAX, IN_FLIGHT_MAX
 from ticketflow.runtime.errors import Indefinite, Unavailable
@@ -313,7 +316,7 @@ async def test_heartbeats_go_out_and_a_node_that_sends_none_is_dead(monkeypatch:
 
 
 async def test_a_process_that_stood_still_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amqp_connection, "SILENT_BEATS_MAX", 2)
+    monkeypatch.setattr(amqp_pulse, "SILENT_BEATS_MAX", 2)
     node = Node(heartbeat=1)
     async with session_with(node) as session:
         time.sleep(3)  # noqa: ASYNC251 - that is what is tested: nothing runs, and three beats are missed
@@ -335,6 +338,15 @@ async def test_a_node_that_we_cannot_talk_to_is_unavailable(node: Node, why: str
     async with serving(node) as broker:
         with pytest.raises(Unavailable, match=why):
             await asyncio.wait_for(broker.session(), 10)
+
+
+async def test_a_node_that_hangs_up_before_we_have_listened_is_found_at_once() -> None:
+    connection = Connection(URL("amqp://a:b@localhost"))
+    connection.connection_lost(None)
+
+    with pytest.raises(Closed, match="hung up") as caught:
+        await asyncio.wait_for(connection._calls.answer(commands.Connection.Start), 1)
+    assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
 async def test_a_goodbye_is_said_and_waited_for() -> None:
