@@ -92,3 +92,29 @@ def test_the_reader_keeps_no_more_than_the_frame_that_is_not_complete() -> None:
         reader.feed(b"\x00\x01y")
         drain(reader)
     assert len(reader._begun) < 200
+
+
+def test_a_body_that_cannot_be_written_leaves_no_half_of_a_frame() -> None:
+    out = bytearray(framed(b"before"))
+
+    def fail(out: bytearray) -> None:
+        out += b"half"
+        raise OverflowError
+
+    with pytest.raises(OverflowError):
+        write_frame(out, fail)
+    assert bytes(out) == framed(b"before")
+
+
+def test_a_body_outlives_what_it_was_cut_from() -> None:
+    """Of a frame that came in pieces; one that came whole is a view of what was fed."""
+    reader = FrameReader(10)
+    reader.feed(b"\x00\x00\x00\x02a")
+    assert reader.next() is None
+    reader.feed(b"b" + framed(b"next"))
+    first = reader.next()
+    second = reader.next()
+    assert (bytes(first or b""), bytes(second or b"")) == (b"ab", b"next")
+    assert reader.next() is None
+    reader.feed(framed(b"x" * 10))
+    assert bytes(first or b"") == b"ab"
