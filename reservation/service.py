@@ -9,6 +9,7 @@ from reservation.api_holds import HoldsApi
 from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.store_holds import HoldStore
 from reservation.store_placing import FLUSHERS, Placing
+from reservation.store_releasing import Releasing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
 from reservation.workers import PURGE_IDLE_S, SWEEP_IDLE_S, Purger, Sweeper
@@ -58,7 +59,8 @@ def routes(
     pool: PostgresPool, placing: Placing, outbox: Outbox[Connection], settings: ReservationSettings
 ) -> list[Route]:
     """Every endpoint of the service."""
-    holds = HoldsApi(placing, HoldStore(pool, outbox), settings.hold_token_keys)
+    store = HoldStore(pool, outbox)
+    holds = HoldsApi(placing, Releasing(pool, outbox, store), store, settings.hold_token_keys)
     return [*holds.routes(), *CatalogueApi(pool).routes()]
 
 
