@@ -70,11 +70,11 @@ def application(dsn: str) -> FastAPI:
 
     app = FastAPI(lifespan=life)
 
-    @app.get("/readyz")
+    @app.get("/readyz")  # type: ignore[untyped-decorator]
     async def readyz() -> dict[str, str]:
         return {"status": "ready"}
 
-    @app.post("/api/v1/holds", status_code=201, response_model=Placed)
+    @app.post("/api/v1/holds", status_code=201, response_model=Placed)  # type: ignore[untyped-decorator]
     async def place(wish: Wish, request: Request, idempotency_key: Annotated[str, Header()]) -> Any:
         general = msgspec.json.encode([one.model_dump() for one in wish.general]).decode()
         fingerprint = hashlib.sha256(wish.model_dump_json().encode()).digest()

@@ -13,6 +13,7 @@ from reservation.settings import DatabaseSettings, ReservationSettings
 from reservation.shown import Shown
 from reservation.store_holds import HoldStore
 from reservation.store_placing import FLUSHERS, Placing
+from reservation.store_releasing import Releasing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
 from reservation.workers import PURGE_IDLE_S, Purger, Sweeper
@@ -69,7 +70,8 @@ def routes(
 ) -> list[Route]:
     """Every endpoint of the service. Without ``readers`` what is shown is read from ``pool`` too."""
     shown = Shown(readers or Readers(pool), limits_of(settings))
-    holds = HoldsApi(placing, HoldStore(pool, outbox), settings.hold_token_keys)
+    store = HoldStore(pool, outbox)
+    holds = HoldsApi(placing, Releasing(pool, outbox, store), store, settings.hold_token_keys)
     return [
         *holds.routes(),
         *CatalogueApi(pool, shown).routes(),

@@ -209,7 +209,8 @@ async def test_a_connection_that_is_lost_before_its_commit_is_replaced(
     replica: Replica, truth: Truth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = await replica.shop.event(seats=3)
-    stage, cut = replica.outbox.stage, []
+    stage = replica.outbox.stage
+    cut: list[int] = []
 
     async def stage_on_a_dying_connection(conn: Any, events: Any) -> None:
         if not cut:
@@ -231,7 +232,8 @@ async def test_of_a_commit_without_an_answer_every_request_finds_out_its_own(
     replica: Replica, truth: Truth, monkeypatch: pytest.MonkeyPatch, arrived: bool
 ) -> None:
     event = await replica.shop.event(seats=4)
-    commit, cut = replica.flushing._commit, []
+    commit = replica.flushing._commit
+    cut: list[bool] = []
 
     async def commit_and_lose_the_answer(connection: Any) -> None:
         if cut:

@@ -138,7 +138,7 @@ async def test_who_gives_up_cancels_nobody_and_is_not_begun() -> None:
     waiting.cancel()
     await asyncio.sleep(0)
     desk.open.set()
-    assert await asyncio.gather(neighbour, behind) == [4, 8]
+    assert list(await asyncio.gather(neighbour, behind)) == [4, 8]
     assert desk.batches == [[1, 2], [4]]
 
 
@@ -179,7 +179,7 @@ async def test_behind_one_that_is_stuck_another_flusher_begins() -> None:
     behind = asyncio.create_task(batcher.ask(2))
     await wait_until(lambda: desk.batches == [[1], [2]])
     desk.open.set()
-    assert await asyncio.gather(stuck, behind) == [2, 4]
+    assert list(await asyncio.gather(stuck, behind)) == [2, 4]
 
 
 async def test_a_batch_runs_in_nobodys_context() -> None:
