@@ -30,7 +30,7 @@ class ReservationSettings(DatabaseSettings, frozen=True, kw_only=True):
     database_replica_dsn: Secret | None = None  # streaming replicas, for what may be a little old: seat maps
     seat_map_staleness_ms: int = 1000  # what a seat map or an event's page shows was so that long ago at most
     seat_map_stale_max_ms: int = 30_000  # the same while the store does not answer
-    seat_map_bytes_max: int = 64 * 1024 * 1024  # memory for seat maps; one of 5,000 seats takes 4 MB
+    seat_map_bytes_max: int = 64 * 1024 * 1024  # memory for seat maps; one of 5,000 seats counts as 2.4 MB
     feed_tls_cert: Path | None = None
     feed_tls_key: Path | None = None
     feed_tls_ca: Path | None = None
