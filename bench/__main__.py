@@ -4,6 +4,8 @@
     python -m bench NAME...         measure these: ours, the other side, the ratio; exit 1 when a goal is missed
     python -m bench all             every goal; --write keeps them in bench/results/<date>.json
     python -m bench compare A B     what moved between two files of results
+    python -m bench table FILE      a file of results as the table of docs/performance.md
+    python -m bench profile FOLDER  flame graphs, statements and allocations of every process while sales go through
 
 --json prints results on stdout as JSON; --rounds N measures more pairs than five.
 """
@@ -16,7 +18,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from bench import comparison, results
+from bench import comparison, profiling, results, table
 from bench.catalogue import GOALS
 from bench.goal import Goal
 from bench.run import ROUNDS, Run
@@ -34,6 +36,10 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.names[:1] == ["compare"]:
         return _compare(parser, asked.names[1:])
+    if asked.names[:1] == ["table"]:
+        return _table(parser, asked.names[1:])
+    if asked.names[:1] == ["profile"]:
+        return _profile(parser, asked.names[1:])
     if asked.rounds < ROUNDS:
         parser.error(f"--rounds {asked.rounds}: a median needs {ROUNDS} at least")
     known = {goal.name: goal for goal in GOALS}
@@ -76,12 +82,32 @@ def _measure(goals: list[Goal], asked: argparse.Namespace) -> int:
 def _compare(parser: argparse.ArgumentParser, files: list[str]) -> int:
     if len(files) != 2:
         parser.error("compare takes two files of results")
-    try:
-        before, after = (results.read(Path(file)) for file in files)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        parser.error(str(error))
+    before, after = (_read(parser, file) for file in files)
     for line in comparison.compared(before, after):
         print(line)
+    return 0
+
+
+def _table(parser: argparse.ArgumentParser, files: list[str]) -> int:
+    if len(files) != 1:
+        parser.error("table takes one file of results")
+    for line in table.table(_read(parser, files[0])):
+        print(line)
+    return 0
+
+
+def _read(parser: argparse.ArgumentParser, file: str) -> results.Results:
+    try:
+        return results.read(Path(file))
+    except (OSError, msgspec.DecodeError) as error:
+        parser.error(f"{file}: {error}")
+
+
+def _profile(parser: argparse.ArgumentParser, folders: list[str]) -> int:
+    if len(folders) != 1:
+        parser.error("profile takes the folder to write to")
+    Path(folders[0]).mkdir(parents=True, exist_ok=True)
+    uvloop.run(profiling.profile(Run("profile"), Path(folders[0])))
     return 0
 
 

@@ -1,6 +1,6 @@
 """All goals, in the order in which `make bench` measures them."""
 
-from bench import amqp
+from bench import amqp, ring, ring_model
 from bench.goal import Goal
 
-GOALS: tuple[Goal, ...] = (*amqp.GOALS,)
+GOALS: tuple[Goal, ...] = (*amqp.GOALS, *ring.GOALS, *ring_model.GOALS)

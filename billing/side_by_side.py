@@ -6,6 +6,8 @@ from typing import TypeVar
 
 R = TypeVar("R")
 
+TAKE_PARTS = 4  # a transaction takes a quarter of what may be under way at least, not one row after the other
+LOOK_S = 0.05  # while steps are under way: how long what has become due meanwhile may wait
 AT_ONCE = 4  # each waits for the provider, and needs a connection before and after
 
 
@@ -21,6 +23,35 @@ async def side_by_side(rows: Sequence[R], step: Callable[[R], Awaitable[None]]) 
     for outcome in await asyncio.gather(*ways, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+async def flowing(
+    take: Callable[[int], Awaitable[Sequence[R]]], step: Callable[[R], Awaitable[None]], at_once: int, rows_max: int
+) -> int:
+    """``step`` for each row that ``take(most)`` gives, ``at_once`` at a time, until it gives none and all have ended,
+    or ``rows_max`` were taken: how many. A slow one holds up nobody, nor those that come meanwhile.
+
+    After a fault none are taken any more; the first is raised when every step begun has ended.
+    """
+    under_way: set[asyncio.Task[None]] = set()
+    count, fault = 0, None
+    try:
+        while True:
+            free = min(at_once - len(under_way), rows_max - count)
+            rows = await take(free) if fault is None and free * TAKE_PARTS >= at_once else ()
+            count += len(rows)
+            under_way |= {asyncio.ensure_future(step(row)) for row in rows}
+            if not under_way:
+                break
+            ended, under_way = await asyncio.wait(under_way, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            fault = fault or next((error for task in ended if (error := task.exception())), None)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+    if fault is not None:
+        raise fault
+    return count
 
 
 def doubled_s(attempts: int, between_s: tuple[float, float]) -> float:

@@ -24,7 +24,9 @@ CREATE TABLE IF NOT EXISTS notices (
     attempts  INTEGER NOT NULL DEFAULT 0,
     due_at_us INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX IF NOT EXISTS notices_state ON notices (state, due_at_us);
+-- With the id, so that nothing is sorted: the bounds below are kept at every change.
+CREATE INDEX IF NOT EXISTS notices_in_order ON notices (state, notice_id);
+DROP INDEX IF EXISTS notices_state;
 """
 
 

@@ -24,6 +24,7 @@ from billing.orders import rules as orders
 from billing.orders.changes import Changes, Decide, PaymentReply, Said, repeated
 from billing.orders.rules import Refusal
 from billing.orders.states import PaymentState
+from billing.payments.arriving import Arrivals
 from billing.providers.port import Authorization, Declined, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.store import book, keys, views, work
 from billing.store.keys import Answer, KeyTaken
@@ -37,6 +38,7 @@ from ticketflow.runtime.problem import Problem
 
 WAIT_S = 6.0  # of a repeated request for the first one's answer: the provider's 5 s, and a transaction
 WAIT_STEP_S = 0.1
+NOT_YET = "order_not_yet"
 LOOK_SOON_S = 0.2  # an indefinite answer is looked into at once, not after the resolver's normal delay
 
 REFUSED_STATUS = {
@@ -92,19 +94,21 @@ class Payments:
         outbox: Outbox[Any],
         *,
         wait_s: float = WAIT_S,
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._pool = pool
         self._changes = changes
         self._provider = provider
         self._outbox = outbox
         self._wait_s = wait_s
+        self._arrivals = arrivals or Arrivals(pool)
 
     async def pay(self, ask: Ask) -> Told:
         """Raises Problem, Unavailable (nothing happened), Indefinite (repeat with the same key)."""
         payment_id = new_id()
         try:
             # An unknown COMMIT is repeated identically: the key with our payment id under it tells that it was done.
-            begun = await repeated(lambda: self._begin(ask, payment_id))
+            begun = await self._begun(ask, payment_id)
         except KeyTaken:
             if (mine := await self._begun_before(payment_id)) is None:
                 return await self._told_before(ask)
@@ -118,15 +122,22 @@ class Payments:
             return await self._send_there(ask, begun)
         return await self._authorize(ask, begun)
 
+    async def _begun(self, ask: Ask, payment_id: str) -> _Begun | Answer:
+        """Waits a moment for an order that is on its way."""
+        try:
+            return await repeated(lambda: self._begin(ask, payment_id))
+        except Problem as problem:
+            if problem.code != NOT_YET or not await self._arrivals.arrived(ask.order_id):
+                raise
+        return await repeated(lambda: self._begin(ask, payment_id))
+
     async def _begin(self, ask: Ask, payment_id: str) -> _Begun | Answer:
         """Claims the key and inserts the payment, or keeps the refusal under the key."""
         async with self._pool.transaction() as conn:
             await keys.claim(conn, ask.scope, ask.key, ask.fingerprint, payment_id)
             record = await book.lock(conn, ask.order_id)
             if record is None:
-                raise Problem(
-                    409, "order_not_yet", "the hold is real, but its order has not arrived here yet", retry_after_s=1
-                )
+                raise Problem(409, NOT_YET, "the hold is real, but its order has not arrived here yet", retry_after_s=1)
             total_minor = record.order.total_minor
             if ask.credits_minor > total_minor:
                 raise Problem(422, "credits_too_many", f"the order costs {total_minor}, in minor units")

@@ -1,6 +1,6 @@
 """The listener's workers. Each is ``run_once() -> count``; runtime's loop repeats it.
 
-Any number of listeners may run them: a payment that is due is taken by a guarded UPDATE, for longer than a step lasts.
+Any number of listeners may run them: a payment that is due is taken under a row lock, for longer than a step lasts.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 from billing.orders.states import PaymentState
 from billing.payments.settlements import Settlements, backoff_s
-from billing.side_by_side import side_by_side
+from billing.side_by_side import flowing
 from billing.store import keys, work
 from billing.store.work import Work
 from ticketflow.delivery.outbox import Outbox
@@ -17,7 +17,8 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.mariadb import MariaDBPool
 
-BATCH_ROWS = 32
+AT_ONCE = 24  # each waits for the provider most of the time; more than the pool's connections would wait for those
+ROWS_MAX = 1000  # of one run
 TAKEN_FOR_S = 6.0  # one call to the provider; a killed worker's payment waits no longer, and two at once do no harm
 KEYS_KEPT_S = 2 * 24 * 3600.0  # the promise is 24 h
 PURGE_ROWS = 1000
@@ -47,20 +48,13 @@ class PaymentWorker:
 
     async def run_once(self) -> int:
         """How many were due. Raises the first fault of the store, after every step begun has ended."""
-        async with self._pool.acquire() as conn:
-            due = await work.due(conn, self._state, BATCH_ROWS)
-        if not due:
-            return 0
         try:
-            await side_by_side(due, self._one)
+            return await flowing(self._take, self._one, AT_ONCE, ROWS_MAX)
         finally:
             self._outbox.notify()
-        return len(due)
 
     async def _one(self, payment: Work) -> None:
         """A payment that our own code cannot handle must not keep the others from their money."""
-        if not await self._take(payment):
-            return
         STEPS.labels(self._state).inc()
         try:
             await self._step(payment)
@@ -71,10 +65,11 @@ class PaymentWorker:
             log.exception("payment_step_failed", payment_id=payment.payment_id, order_id=payment.order_id)
             async with self._pool.transaction() as conn:
                 await work.postpone(conn, payment.payment_id, payment.state, backoff_s(payment.attempts))
+        self._outbox.notify()
 
-    async def _take(self, payment: Work) -> bool:
+    async def _take(self, most: int) -> list[Work]:
         async with self._pool.transaction() as conn:
-            return await work.take(conn, payment, TAKEN_FOR_S)
+            return await work.take(conn, self._state, most, TAKEN_FOR_S)
 
 
 def payment_workers(pool: MariaDBPool, settlements: Settlements, outbox: Outbox[Any]) -> dict[str, PaymentWorker]:

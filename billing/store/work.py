@@ -1,4 +1,4 @@
-"""Payments that wait for a worker. Any number of workers may look; a guarded UPDATE gives each payment to one."""
+"""Payments that wait for a worker. Any number of workers may look; a row lock gives each payment to one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,15 +45,26 @@ class Work:
         return self.amount_minor - self.credits_minor
 
 
-async def due(conn: Conn, state: PaymentState, rows_max: int) -> list[Work]:
-    """The longest due first."""
+async def take(conn: Conn, state: PaymentState, rows_max: int, for_s: float) -> list[Work]:
+    """Makes those that are due this worker's for ``for_s``, the longest due first, and gives them as they were. What
+    another one is just taking is passed over."""
     rows = await query(
         conn,
         f"""
-        SELECT {COLUMNS} FROM payments WHERE state = %s AND due_at <= UTC_TIMESTAMP(6) ORDER BY due_at LIMIT %s
+        SELECT {COLUMNS} FROM payments WHERE state = %s AND due_at <= UTC_TIMESTAMP(6)
+        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
         """,  # noqa: S608  a constant
         (state, rows_max),
     )
+    if rows:
+        await execute(
+            conn,
+            """
+            UPDATE payments SET due_at = UTC_TIMESTAMP(6) + INTERVAL %s SECOND, attempts = attempts + 1
+            WHERE payment_id IN %s
+            """,
+            (for_s, [row["payment_id"] for row in rows]),
+        )
     return [_work(row) for row in rows]
 
 
@@ -63,8 +74,8 @@ async def of_payment(conn: Conn, payment_id: str) -> Work | None:
     return _work(rows[0]) if rows else None
 
 
-async def take(conn: Conn, work: Work, for_s: float) -> bool:
-    """Makes it this worker's for ``for_s``; False when another one was faster."""
+async def take_one(conn: Conn, work: Work, for_s: float) -> bool:
+    """Makes it this worker's for ``for_s``, due or not; False when another one was faster."""
     taken = await execute(
         conn,
         """

@@ -138,7 +138,7 @@ class Webhooks:
     async def _take(self, payment: Work) -> None:
         """Raises NotYet."""
         async with self._pool.transaction() as conn:
-            if not await work.take(conn, payment, TAKEN_FOR_S):
+            if not await work.take_one(conn, payment, TAKEN_FOR_S):
                 raise NotYet("another worker has the payment")
 
     async def _nothing_left(self, payment: Work, told: Authorization | None) -> None:

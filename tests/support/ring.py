@@ -1,7 +1,7 @@
 """The whole stack for a test: four services, their servers and the front, beside any that runs already."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from tests.support.waiting import wait_until
 class Ring:
     """Programs go by the names of the supervisor: reservation-1, billing-listener, postgres, ..."""
 
-    def __init__(self, run: Path) -> None:
-        self.stack = Stack(Settings(run, free_ports(PORTS_SPAN), free_port()))
+    def __init__(self, run: Path, made: Callable[[Settings], Stack] = Stack) -> None:
+        self.stack = made(Settings(run, free_ports(PORTS_SPAN), free_port()))
 
     @property
     def base_url(self) -> str:

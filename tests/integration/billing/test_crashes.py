@@ -110,14 +110,14 @@ async def test_a_step_done_twice_at_the_same_time_is_done_once(world: World) -> 
     """As when the first worker was frozen for longer than the payment was his."""
     sale, _ = await sold_sale(world)
     async with world.pool.acquire() as conn:
-        (due,) = await work.due(conn, PaymentState.SETTLED, 10)
+        (due,) = await work.take(conn, PaymentState.SETTLED, 10, 0)
     await asyncio.gather(*(world.settlements.capture(due) for _ in range(4)))
     await sale.ends("CONFIRMED")
     lost = await world.placed()
     paid = await lost.pay()
     await lost.lost(paid.body["payment_id"])
     async with world.pool.acquire() as conn:
-        (due,) = await work.due(conn, PaymentState.VOIDING, 10)
+        (due,) = await work.take(conn, PaymentState.VOIDING, 10, 0)
     await asyncio.gather(*(world.settlements.void(due) for _ in range(4)))
     await lost.ends("FAILED")
     for order_id in (sale.hold_id, lost.hold_id):

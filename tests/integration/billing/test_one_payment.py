@@ -2,7 +2,9 @@
 
 import asyncio
 
+from billing.payments.arriving import Arrivals
 from tests.integration.billing.world import Sale, World
+from tests.support.waiting import wait_until
 from ticketflow.events import OrderFailed, PaymentAuthorized, PaymentDeclined, TicketIssued, new_id
 
 
@@ -66,6 +68,25 @@ async def test_a_payment_that_outruns_its_order_is_told_to_wait(world: World) ->
     await early.pay(key=key)
     await world.feed(early.event(early.hold))
     assert (await early.pay(key=key)).status == 201
+
+
+async def test_a_payment_waits_a_moment_for_an_order_that_is_on_its_way(world: World) -> None:
+    early = Sale(world, new_id(), 1, 60)
+    world.arrivals.wait_s = 30
+    paying = asyncio.create_task(early.pay())
+    await wait_until(lambda: world.arrivals.waiting == 1)
+    await world.feed(early.event(early.hold))
+    assert (await paying).status == 201
+
+
+async def test_with_many_waiting_the_next_one_is_told_at_once(world: World) -> None:
+    arrivals = Arrivals(world.pool, wait_s=60, waiting_max=1)
+    first = Sale(world, new_id(), 1, 60)
+    waiting = asyncio.create_task(arrivals.arrived(first.hold_id))
+    await asyncio.sleep(0)
+    assert not await arrivals.arrived(first.hold_id)
+    await world.feed(first.event(first.hold))
+    assert await waiting
 
 
 async def test_without_the_holds_token_nothing_is_told(world: World) -> None:

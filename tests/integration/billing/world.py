@@ -14,6 +14,7 @@ from billing.ledger.causes import VerifiedWebhook
 from billing.orders.api import Api
 from billing.orders.changes import Changes
 from billing.orders.handlers import handlers
+from billing.payments.arriving import Arrivals
 from billing.payments.paying import Payments
 from billing.payments.settlements import Settlements
 from billing.payments.workers import payment_workers
@@ -71,7 +72,8 @@ class World:
         self.outbox: Outbox[Any] = Outbox(MariaDBDialect(), "billing")
         self.changes = Changes(self.outbox)
         self.settlements = Settlements(pool, self.changes, provider)
-        self.payments = Payments(pool, self.changes, provider, self.outbox, wait_s=3)
+        self.arrivals = Arrivals(pool)
+        self.payments = Payments(pool, self.changes, provider, self.outbox, wait_s=3, arrivals=self.arrivals)
         self.workers = payment_workers(pool, self.settlements, self.outbox)
         self.inbox = Inbox(pool, MariaDBDialect(), stream="reservation", handlers=handlers(self.changes), patience_s=5)
         self.hello = Hello(VERSION, "reservation", 7, 1, 0, "test")

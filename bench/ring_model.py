@@ -1,0 +1,63 @@
+"""The queueing model of docs/capacity.md against the ring itself: calibrated at one rate, checked at two others."""
+
+from statistics import mean
+
+from bench.goal import Goal, Measured, Round
+from bench.model import Stage, calibrated
+from bench.ring import CONNECTIONS, one
+from bench.ring_load import Load
+from bench.ring_stack import RingStack, ring_stack
+from bench.run import Run
+from drills.machine import machine
+
+POINT_S = 5.0
+CALIBRATED_AT = 0.1  # of the maximum
+CHECKED_AT = (0.3, 0.5)
+BY_ITSELF = ("postgres", "mariadb", "rabbitmq", "nginx")  # many processes or threads: as many cores as there are
+
+
+async def measure(run: Run) -> Measured:
+    """The factor by which the model is off, up or down, at the worse of two rates."""
+    cores, rounds = machine("").cores, []
+    notes: dict[str, float | int | str] = {}
+    async with ring_stack(run) as stack:
+        await one(stack, pay=False, name="warm up")
+        for number in range(1, run.rounds + 1):
+            most, cost_us = await one(stack, pay=False, name=f"most {number}")
+            stages = [Stage(name, us, 0 if name in BY_ITSELF else 1) for name, us in cost_us.items() if us > 1]
+            low = CALIBRATED_AT * most
+            model = calibrated(stages, await mean_ms(stack, low), low, cores)
+            off = 1.0
+            for share in CHECKED_AT:
+                rate = share * most
+                measured, told = await mean_ms(stack, rate), model.response_ms(rate, cores)
+                off = max(off, measured / told, told / measured)
+                notes[f"at {share:.0%} of the maximum"] = f"{rate:,.0f}/s: {measured:.1f} ms, the model {told:.1f} ms"
+            rounds.append(Round(off, 1.0))
+            notes["waits, ms"] = round(model.waits_ms, 2)
+            notes["CPU, us a hold"] = round(model.cpu_us)
+            run.tell(f"round {number} of {run.rounds}: off by {off:.2f}; {notes}")
+    return Measured(rounds, notes)
+
+
+async def mean_ms(stack: RingStack, rate: float) -> float:
+    """From when a request was due to the portal's commit, at that rate."""
+    event_id, seats = await stack.event("paced")
+    port = stack.ring.stack.settings.http_port
+    report = await stack.load(Load(port, event_id, seats, CONNECTIONS, POINT_S, rate=rate))
+    assert not report.refused, report.refused
+    committed = await stack.committed(event_id, len(report.began))
+    return 1000 * mean(committed[hold] - at for hold, at in report.began.items())
+
+
+GOALS = (
+    Goal(
+        "ring-model",
+        "by what factor the queueing model is off at 30 and 50 % of the maximum",
+        "the measured mean",
+        "x",
+        "at most",
+        1.5,
+        measure,
+    ),
+)
