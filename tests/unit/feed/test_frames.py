@@ -1,5 +1,7 @@
 """Writing a frame yields bytes; reading bytes, in any cut, yields the frame."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +12,14 @@ from ticketflow.feed.frames import FrameReader, write_frame
 bodies = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
 
+def _append(body: bytes, out: bytearray) -> None:
+    out += body
+
+
 def framed(*parts: bytes) -> bytes:
     out = bytearray()
     for body in parts:
-        write_frame(out, lambda out, body=body: out.extend(body))
+        write_frame(out, partial(_append, body))
     return bytes(out)
 
 
