@@ -12,14 +12,14 @@ from ticketflow.feed.frames import FrameReader, write_frame
 bodies = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
 
-def _extend(body: bytes, out: bytearray) -> None:
-    out.extend(body)
+def _append(body: bytes, out: bytearray) -> None:
+    out += body
 
 
 def framed(*parts: bytes) -> bytes:
     out = bytearray()
     for body in parts:
-        write_frame(out, partial(_extend, body))
+        write_frame(out, partial(_append, body))
     return bytes(out)
 
 
