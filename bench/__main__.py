@@ -5,6 +5,7 @@
     python -m bench all             every goal; --write keeps them in bench/results/<date>.json
     python -m bench compare A B     what moved between two files of results
     python -m bench table FILE      a file of results as the table of docs/performance.md
+    python -m bench capacity FILE   what docs/capacity.md says, from a file of results
     python -m bench profile FOLDER  flame graphs, statements and allocations of every process while sales go through
 
 --json prints results on stdout as JSON; --rounds N measures more pairs than five.
@@ -12,13 +13,14 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import uvloop
 
-from bench import comparison, profiling, results, table
+from bench import capacity, comparison, profiling, results, table
 from bench.catalogue import GOALS
 from bench.goal import Goal
 from bench.run import ROUNDS, Run
@@ -37,7 +39,9 @@ def main() -> int:
     if asked.names[:1] == ["compare"]:
         return _compare(parser, asked.names[1:])
     if asked.names[:1] == ["table"]:
-        return _table(parser, asked.names[1:])
+        return _lines(parser, asked.names, table.table)
+    if asked.names[:1] == ["capacity"]:
+        return _lines(parser, asked.names, capacity.page)
     if asked.names[:1] == ["profile"]:
         return _profile(parser, asked.names[1:])
     if asked.rounds < ROUNDS:
@@ -88,11 +92,14 @@ def _compare(parser: argparse.ArgumentParser, files: list[str]) -> int:
     return 0
 
 
-def _table(parser: argparse.ArgumentParser, files: list[str]) -> int:
-    if len(files) != 1:
-        parser.error("table takes one file of results")
-    for line in table.table(_read(parser, files[0])):
-        print(line)
+def _lines(parser: argparse.ArgumentParser, names: list[str], lines: Callable[[results.Results], Iterable[str]]) -> int:
+    if len(names) != 2:
+        parser.error(f"{names[0]} takes one file of results")
+    try:
+        for line in lines(_read(parser, names[1])):
+            print(line)
+    except KeyError as error:
+        parser.error(f"{names[1]} has no {error}")
     return 0
 
 
