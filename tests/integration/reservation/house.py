@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 import asyncpg
 
+from reservation.readers import Readers
 from reservation.service import FLUSHING_CONNECTIONS, STREAM_OUT, routes
 from reservation.settings import ReservationSettings
 from reservation.store_placing import Placing
@@ -58,13 +59,15 @@ class Replica:
     shop: Shop
 
     @classmethod
-    async def start(cls, dsn: str, http: aiohttp.ClientSession) -> "Replica":
+    async def start(
+        cls, dsn: str, http: aiohttp.ClientSession, *, readers: Readers | None = None, **settings: object
+    ) -> "Replica":
         pool = PostgresPool(dsn, name="replica")
         flushing = PostgresPool(dsn, name="flushing", size_max=FLUSHING_CONNECTIONS)
         outbox: Outbox[Connection] = Outbox(PostgresDialect(), STREAM_OUT)
         placing = Placing(pool, outbox, flushing)
         server = HttpServer(
-            routes(pool, placing, outbox, settings_for(dsn)),
+            routes(pool, placing, outbox, settings_for(dsn, **settings), readers),
             title="test",
             version="1",
             host="127.0.0.1",
