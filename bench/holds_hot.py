@@ -7,6 +7,7 @@ from statistics import median, quantiles
 
 from bench import holds_pgbench
 from bench.goal import Measured, Round
+from bench.holds_cost import Costs
 from bench.holds_hall import Hall
 from bench.holds_load import Answered, Told
 from bench.holds_shop import CONNECTIONS, ask, opened
@@ -26,6 +27,7 @@ async def against_pgbench(run: Run) -> Measured:
     async with opened(run) as shop, shop.reservation() as port:
         numbers = count()
         refused: list[float] = []
+        costs = Costs()
 
         async def hot() -> Hall:
             hall = Hall(next(numbers), SEATS)
@@ -34,7 +36,9 @@ async def against_pgbench(run: Run) -> Measured:
 
         async def ours() -> float:
             hall = await hot()
+            costs.begin()
             told = await ask(port, hall.event_id, hall.any_pairs(next(numbers), REQUESTS), LONG_S)
+            costs.end("ours", REQUESTS)
             assert set(told.statuses) == {201, 409}, told.statuses
             assert sum(told.statuses.values()) == REQUESTS
             await hall.check(shop.conn, told.statuses[201])
@@ -44,12 +48,14 @@ async def against_pgbench(run: Run) -> Measured:
         async def pgbench() -> float:
             hall = await hot()
             each = REQUESTS // CONNECTIONS
+            costs.begin()
             done = await holds_pgbench.run(shop.dsn, shop.folder, hall, seed=next(numbers), each=each, fresh=False)
+            costs.end("pgbench", done.decided)
             await hall.check(shop.conn, await hall.holds(shop.conn))
             return done.per_s
 
         rounds = await run.interleaved(ours, pgbench)
-        return Measured(rounds, {"refused of ours, %": 100 * median(refused)})
+        return Measured(rounds, {"refused of ours, %": 100 * median(refused)} | costs.notes())
 
 
 async def crowd(run: Run) -> Measured:

@@ -5,6 +5,7 @@ from itertools import count
 
 from bench import holds_pgbench
 from bench.goal import Measured
+from bench.holds_cost import Costs
 from bench.holds_hall import Hall
 from bench.holds_shop import Shop, ask, opened
 from bench.run import Run
@@ -18,6 +19,7 @@ class Fresh:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
+        self.costs = Costs()
         self._numbers = count()
 
     async def hall(self) -> Hall:
@@ -25,12 +27,14 @@ class Fresh:
         await hall.build(self._shop.conn)
         return hall
 
-    def through(self, port: int) -> Callable[[], Awaitable[float]]:
+    def through(self, port: int, name: str = "ours") -> Callable[[], Awaitable[float]]:
         """Holds a second of 32 connections to this front."""
 
         async def side() -> float:
             hall = await self.hall()
+            self.costs.begin()
             told = await ask(port, hall.event_id, hall.pairs(1), SECONDS)
+            self.costs.end(name, len(told.answers))
             assert set(told.statuses) == {201}, told.statuses
             await hall.check(self._shop.conn, told.statuses[201])
             return told.statuses[201] / told.took_s
@@ -44,14 +48,17 @@ async def against_pgbench(run: Run) -> Measured:
 
         async def pgbench() -> float:
             hall = await fresh.hall()
+            fresh.costs.begin()
             done = await holds_pgbench.run(shop.dsn, shop.folder, hall, seed=1, seconds=SECONDS)
+            fresh.costs.end("pgbench", done.decided)
             await hall.check(shop.conn, done.decided)
             return done.per_s
 
-        return Measured(await run.interleaved(fresh.through(port), pgbench))
+        return Measured(await run.interleaved(fresh.through(port), pgbench), fresh.costs.notes())
 
 
 async def against_fastapi(run: Run) -> Measured:
     async with opened(run) as shop, shop.reservation() as port, shop.fastapi() as peer:
         fresh = Fresh(shop)
-        return Measured(await run.interleaved(fresh.through(port), fresh.through(peer)))
+        rounds = await run.interleaved(fresh.through(port), fresh.through(peer, "FastAPI"))
+        return Measured(rounds, fresh.costs.notes())
