@@ -56,7 +56,7 @@ class PostgresOnce:
         finally:
             connection.terminate()
 
-    def acquire(self) -> Any:
+    def acquire(self, *, plain: bool = False) -> Any:
         return self.transaction()
 
 

@@ -21,6 +21,11 @@ def used_s(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str,
     return {name: after[name] - before[name] for name in after if name in before}
 
 
+def children(pid: int) -> set[int]:
+    """The processes that ``pid`` has started and not waited for."""
+    return {child for child, (parent, _, _) in _stats() if parent == pid}
+
+
 def _tree(
     pid: int, stats: Mapping[int, tuple[int, float, float]], children: Mapping[int, list[int]]
 ) -> Iterable[float]:

@@ -1,11 +1,13 @@
 """Wiring of billing's processes: nothing here decides anything."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 from urllib.parse import quote
 
+from billing.due import DueWatch
 from billing.exports.routes import Exports
 from billing.orders.api import Api
 from billing.orders.changes import Changes
@@ -41,26 +43,25 @@ from ticketflow.delivery import (
 from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.delivery.parking_watch import WATCH_EVERY_S
 from ticketflow.feed import FeedServer, identity_of, tls_of
+from ticketflow.runtime.bell import Bell, Ringer
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.mariadb import Connection, MariaDBPool
 from ticketflow.runtime.migrate import PATIENCE_S, migrate
 from ticketflow.runtime.schema import SchemaCheck, applied_in_mariadb
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
+from ticketflow.runtime.worker import LEISURE, STORE_BACKOFF_S, loop
 
 VERSION = "1"
 FOLDERS = (SCHEMA["mariadb"], Path(__file__).parent / "schema")
 IN_STREAM, OUT_STREAM = "reservation", "billing"
 
-# How long a worker sleeps when nothing is due. Capture and void are woken by the listener as well.
-IDLE_S = {"capture": 0.25, "void": 0.25, "resolver": 0.5, "nudge": 5.0, "recheck-failed": 5.0, "recheck-voided": 5.0}
-REFUNDS_IDLE_S = 0.5
+# Workers are woken when something is due (due.py); this is how long one sleeps that nobody wakes.
+WOKEN_IDLE_S = 15.0
 REFUND_WATCH_IDLE_S = 10.0  # it reads all that are under way: 0.16 s for 100,000 of a cancelled event
-IDLE_S |= {"webhooks": 0.25, "topups": 1.0}
 PURGE_IDLE_S = 60.0
-WATCH_IDLE_S = 2.0
-TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
+WATCH_IDLE_S = 5.0  # for metrics, which are read every 5 to 15 s
+TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 
 
 def run_migrations(settings: DatabaseSettings) -> int:
@@ -73,7 +74,9 @@ def run_migrations(settings: DatabaseSettings) -> int:
 
 async def web(service: Service, settings: WebSettings) -> None:
     """The API."""
-    pool = await _pool(service, settings, size_max=16)
+    ringer = Ringer(settings.listeners, OUT_STREAM)
+    service.on_drain(_closing(ringer), 1)
+    pool = await _pool(service, settings, size_max=16, committed=ringer.set)
     provider = await _provider(service, settings)
     outbox: Outbox[Connection] = Outbox(MariaDBDialect(), OUT_STREAM)
     changes = Changes(outbox)
@@ -110,7 +113,10 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     """The feed from reservation, the relay to the bridge, and the workers."""
     pool = await _pool(service, settings, size_max=16)
     provider = await _provider(service, settings)
-    dialect = MariaDBDialect()
+    bell, ringer = Bell(settings.feed_host, settings.feed_port), Ringer(settings.listeners, OUT_STREAM)
+    service.run_task("bell", bell.run)
+    service.on_drain(_closing(ringer), 1)
+    dialect = MariaDBDialect(bell=bell, ringer=ringer)
     outbox: Outbox[Connection] = Outbox(dialect, OUT_STREAM)
     changes = Changes(outbox)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
@@ -127,31 +133,32 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     if identity is not None:
         service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
 
-    wakes: list[asyncio.Event] = []
     settlements = Settlements(pool, changes, provider)
-    for name, worker in payment_workers(pool, settlements, outbox).items():
-        wake = asyncio.Event()
-        wakes.append(wake)
-        _repeat(service, name, worker, IDLE_S[name], wake)
     refunds = Refunds(pool, changes, outbox)
-    refund_worker = RefundWorker(pool, refunds, provider, outbox, Pace(settings.refunds_per_s))
-    _repeat(service, "refunds", refund_worker, REFUNDS_IDLE_S)
+    workers: dict[str, _Worker] = {
+        **payment_workers(pool, settlements, outbox),
+        **inbox_workers(pool, provider, settlements, outbox),
+        "refunds": RefundWorker(pool, refunds, provider, outbox, Pace(settings.refunds_per_s)),
+        "cancellations": CancellationWorker(pool, refunds, outbox),
+    }
+    wakes = {name: asyncio.Event() for name in workers}
+    due = DueWatch(pool, wakes)
+    for name, worker in workers.items():
+        _repeat(service, name, _Ringing(worker, due), WOKEN_IDLE_S, wakes[name])
+    _repeat(service, "due", due, due.idle_s, due.heard)
+    service.run_task("due-bell", partial(_rung, bell, due))
     _repeat(service, "refund-watch", RefundWatch(pool), REFUND_WATCH_IDLE_S)
-    _repeat(service, "cancellations", CancellationWorker(pool, refunds, outbox), REFUNDS_IDLE_S)
     _repeat(service, "cancellation-watch", CancellationWatch(pool), WATCH_IDLE_S)
-    for name, inbox_worker in inbox_workers(pool, provider, settlements, outbox).items():
-        _repeat(service, name, inbox_worker, IDLE_S[name])
-    _repeat(service, "webhook-purge", WebhookPurge(pool), PURGE_IDLE_S)
+    _repeat(service, "webhook-purge", WebhookPurge(pool), PURGE_IDLE_S, share_max=LEISURE)
     _repeat(service, "inbox-watch", InboxWatch(pool), WATCH_IDLE_S)
-    _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S)
-    _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S)
+    _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S, share_max=LEISURE)
+    _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S, share_max=LEISURE)
     _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)
     _repeat(service, "parked-watch", ParkedWatch(pool, dialect, IN_STREAM), WATCH_EVERY_S)
 
     def wake_all() -> None:
         relay.wake.set()
-        for wake in wakes:
-            wake.set()
+        due.ring()
 
     feed = FeedServer(
         Inbox(pool, dialect, stream=IN_STREAM, handlers=handlers(changes), committed=wake_all),
@@ -177,7 +184,9 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     await server.start()
 
 
-def database(settings: DatabaseSettings, *, size_min: int = 1, size_max: int) -> MariaDBPool:
+def database(
+    settings: DatabaseSettings, *, size_min: int = 1, size_max: int, committed: Callable[[], None] | None = None
+) -> MariaDBPool:
     """A pool that is not opened yet."""
     return MariaDBPool(
         settings.database_hosts,
@@ -187,11 +196,14 @@ def database(settings: DatabaseSettings, *, size_min: int = 1, size_max: int) ->
         name="billing",
         size_min=size_min,
         size_max=size_max,
+        committed=committed,
     )
 
 
-async def _pool(service: Service, settings: DatabaseSettings, *, size_max: int) -> MariaDBPool:
-    pool = database(settings, size_min=2, size_max=size_max)
+async def _pool(
+    service: Service, settings: DatabaseSettings, *, size_max: int, committed: Callable[[], None] | None = None
+) -> MariaDBPool:
+    pool = database(settings, size_min=2, size_max=size_max, committed=committed)
     service.on_drain(pool.close, 3)
     service.health.add("database", pool.ping)
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_mariadb(pool)).check)
@@ -210,5 +222,42 @@ class _Worker(Protocol):
     async def run_once(self) -> int: ...
 
 
-def _repeat(service: Service, name: str, worker: _Worker, idle_s: float, wake: asyncio.Event | None = None) -> None:
-    service.run_task(name, lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake, backoff_s=STORE_BACKOFF_S))
+class _Ringing:
+    """``worker``; what it has done may be work for the others."""
+
+    def __init__(self, worker: _Worker, due: DueWatch) -> None:
+        self._worker = worker
+        self._due = due
+
+    async def run_once(self) -> int:
+        count = await self._worker.run_once()
+        if count:
+            self._due.ring()
+        return count
+
+
+async def _rung(bell: Bell, due: DueWatch) -> NoReturn:
+    with bell.heard(OUT_STREAM, due.ring):
+        await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+def _closing(ringer: Ringer) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        ringer.close()
+
+    return close
+
+
+def _repeat(
+    service: Service,
+    name: str,
+    worker: _Worker,
+    idle_s: float | Callable[[], float],
+    wake: asyncio.Event | None = None,
+    share_max: float = 1.0,
+) -> None:
+    service.run_task(
+        name,
+        lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake, backoff_s=STORE_BACKOFF_S, share_max=share_max),
+    )

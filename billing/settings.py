@@ -15,7 +15,8 @@ REFUNDS_PER_S_MAX = 1000
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the migrations need, and every process."""
+    """What the migrations need, and every process. ``listeners``: where the listeners have their feeds, to be rung
+    (UDP, the same port) when there is work for them; without it they look more often."""
 
     database_hosts: tuple[Address, ...]
     database_name: str
@@ -23,6 +24,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_password: Secret
     instance: str = msgspec.field(default_factory=host_name)  # unique among the replicas
     log_level: str = "info"
+    listeners: tuple[Address, ...] = ()
 
 
 class ProviderSettings(DatabaseSettings, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from ticketflow.runtime.worker import loop
 FEED_DRAIN_S = 5.0  # what is not confirmed by then is sent again by the sender
 HTTP_DRAIN_S = 2.0
 KEEP_CONNECTED_S = 5.0
-TLS_CHECK_S = 1.0  # renewed certificates are in use that soon
+TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 TELL_EVERY_S = 2.0  # how much of a sender's progress all the other bridges together may not know
 NOTICES_DUE_S = 1.0  # how often to look whether a sender's position is to be published
 

@@ -32,7 +32,7 @@ LAST_S = 5.0  # for the mail that is under way when we are told to stop
 FIRST_PAUSE_S = 10.0
 PAUSE_MAX_S = 3600.0
 ATTEMPTS_MAX = 30
-IDLE_S = 1.0
+IDLE_S = 2.0
 COUNT_EVERY_S = 10.0
 
 log = get_logger("mailer")
@@ -89,6 +89,9 @@ class Mailer:
     async def run_once(self) -> int:
         """How many mails were taken. Raises Unavailable, Indefinite: the store is away."""
         await self._count()
+        async with self._pool.acquire(plain=True) as conn:
+            if not await store_mails.any_due(conn):
+                return 0
         async with self._pool.transaction() as conn:
             taken = await store_mails.take(conn, BATCH, self._lease_s)
         addressed = [mail for mail in taken if mail.email is not None]
@@ -132,7 +135,7 @@ class Mailer:
 
     async def _letter(self, mail: Taken) -> Letter | None:
         """None: it is overtaken, and ended."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             sale = await store.sale(conn, mail.order_id)
         if sale is None or (mail.kind, mail.about) not in {(one.kind, one.about) for one in told(sale)}:
             await self._end(mail, "OVERTAKEN")
@@ -178,6 +181,6 @@ class Mailer:
 
     async def _count(self) -> None:
         if time.monotonic() - self._counted_at >= COUNT_EVERY_S:
-            async with self._pool.acquire() as conn:
+            async with self._pool.acquire(plain=True) as conn:
                 metrics.MAILS_WAITING.set(await store_mails.waiting(conn))
             self._counted_at = time.monotonic()

@@ -37,6 +37,13 @@ async def add(conn: Connection, mails: Sequence[Mail]) -> None:
         )
 
 
+async def any_due(conn: Connection) -> bool:
+    """A look that locks and writes nothing."""
+    return bool(
+        await conn.fetchval("SELECT EXISTS (SELECT FROM mails WHERE state = 'DUE' AND due_at <= clock_timestamp())")
+    )
+
+
 async def take(conn: Connection, count: int, lease_s: float) -> list[Taken]:
     """Up to ``count`` that are due, for ``lease_s``: then somebody else may take them."""
     rows = await conn.fetch(

@@ -1,5 +1,7 @@
 """What goes on in the background: each worker is a run_once() -> how much it did, safe in several replicas at once."""
 
+import random
+
 from reservation import store_idempotency
 from reservation.holds import State
 from reservation.metrics import ENDED
@@ -10,7 +12,9 @@ from ticketflow.runtime.correlation import bind_correlation
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
-SWEEP_IDLE_S = 1.0  # nobody waits for the sweeper; a second is what a seat map may lag behind
+# Nobody waits for the sweeper. It looks again when the next hold ends, which is known; one that is placed meanwhile
+# lasts for 5 s at least (bodies.py). What a seat map lags behind is a moment, not this.
+SWEEP_IDLE_S = (0.05, 4.5)
 SWEEP_HOLDS_MAX = 100  # a transaction of some tens of milliseconds
 PURGE_IDLE_S = 60.0
 HOLDS_KEPT_S = 30 * 24 * 3600  # ended without a sale: for questions of buyers; far beyond the life of their keys
@@ -25,8 +29,22 @@ class Sweeper:
     def __init__(self, pool: PostgresPool, outbox: Outbox[Connection]) -> None:
         self._pool = pool
         self._outbox = outbox
+        self._next_s = 0.0
+
+    def idle_s(self) -> float:
+        """When to look again."""
+        return min(max(self._next_s * random.uniform(1.0, 1.05), SWEEP_IDLE_S[0]), SWEEP_IDLE_S[1])  # noqa: S311 - jitter
 
     async def run_once(self) -> int:
+        async with self._pool.acquire(plain=True) as conn:
+            next_s = await conn.fetchval(
+                "SELECT extract(epoch FROM min(held_until) - statement_timestamp())::float8 FROM holds"
+                " WHERE state = 'HELD'"
+            )
+        self._next_s = SWEEP_IDLE_S[1] if next_s is None else next_s
+        return await self._sweep() if self._next_s <= 0 else 0
+
+    async def _sweep(self) -> int:
         async with self._pool.transaction() as conn:
             rows = await conn.fetch(
                 """

@@ -21,7 +21,6 @@ from ticketflow.runtime.service import Service
 from ticketflow.runtime.worker import loop
 
 VERSION = "2"
-WEBHOOKS_IDLE_S = 0.2  # retries are due without anybody's waking us
 
 
 async def provider(service: Service, settings: ProviderSettings) -> None:
@@ -44,7 +43,7 @@ async def provider(service: Service, settings: ProviderSettings) -> None:
         sender = WebhookSender(notices, desk, settings.webhook_url, settings.webhook_secrets)
         routes += WebhookApi(desk, notices, sender, wake.set).routes()
         service.on_drain(sender.close, 1)
-        service.run_task("webhooks", partial(loop, "webhooks", sender.run_once, idle_s=WEBHOOKS_IDLE_S, wake=wake))
+        service.run_task("webhooks", partial(loop, "webhooks", sender.run_once, idle_s=sender.idle_s, wake=wake))
     server = HttpServer(
         routes,
         title="Payment provider (sandbox)",

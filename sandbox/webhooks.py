@@ -22,6 +22,8 @@ from ticketflow.runtime.log import get_logger
 TIMEOUT_S = 5.0
 BATCH = 100
 BACKOFF_US = (200_000, 30_000_000)
+IDLE_S = (0.2, 2.0)  # while retries may be due, and else: new ones wake the worker
+RETRIES_S = BACKOFF_US[1] / 1_000_000 + 1
 
 log = get_logger("webhooks")
 
@@ -46,6 +48,11 @@ class WebhookSender:
         self._url = url.rstrip("/")
         self._secrets = tuple(secrets)
         self._http: aiohttp.ClientSession | None = None
+        self._failed_at = time.monotonic()  # or begun: an earlier process may have left some
+
+    def idle_s(self) -> float:
+        """How long to wait for a wake-up."""
+        return IDLE_S[time.monotonic() - self._failed_at > RETRIES_S]
 
     async def close(self) -> None:
         if self._http is not None:
@@ -65,6 +72,7 @@ class WebhookSender:
                 await self._blocking(partial(self._notices.sent, notice.notice_id))
                 received += 1
             else:
+                self._failed_at = time.monotonic()
                 again = min(BACKOFF_US[0] * 2**notice.attempts, BACKOFF_US[1])
                 await self._blocking(partial(self._notices.failed, notice, again))
         return received

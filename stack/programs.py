@@ -78,6 +78,7 @@ def services(ports: Ports, sandbox_state: Path, tls: Path) -> list[Service]:
         "DATABASE_NAME": "billing",
         "DATABASE_USER": "billing",
         "PROVIDER_URL": f"http://{host}:{ports.sandbox}",
+        "LISTENERS": f"{host}:{ports.billing_feed}",
         **to_bridge,
         **feed(ports.billing_feed),
         **tls_settings(tls, "billing"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from billing.orders.changes import PaymentReply, Said
+from billing.orders.answers import PaymentReply, Said
 from billing.orders.shapes import HistoryView, LineView, OrderView, PayBody, PaymentView, TicketView
 from billing.orders.states import OrderState
 from billing.orders.words import text_of

@@ -1,17 +1,19 @@
-"""From the events of reservation to orders. Each handler writes in the inbox's transaction and never commits."""
+"""From the events of reservation to orders. Each handler writes in the inbox's transaction and never commits.
 
-from collections.abc import Callable, Mapping, Sequence
+All of them take many events at once: one statement for each step, whatever their number.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from billing.orders import rules as orders
-from billing.orders.changes import Changes, Decide
-from billing.orders.rules import Code, Fact
-from billing.store import book
-from ticketflow.delivery import Handler, Poison
+from billing.orders.changes import Changes, Decide, Wanted
+from billing.orders.rules import Code, Fact, Order
+from billing.store import book, order_rows
+from ticketflow.delivery import Batched, Handler, Poison
 from ticketflow.events import (
     Envelope,
     HoldExpired,
-    HoldLine,
     HoldLost,
     HoldPlaced,
     HoldReleased,
@@ -21,66 +23,67 @@ from ticketflow.events import (
     Payload,
     payload_of,
 )
+from ticketflow.runtime.correlation import Correlation
 
 Conn = Any
 P = TypeVar("P", bound=Payload)
 
 
+class TwoKeys(Exception):
+    """Events of different keys are about the same order: one by one they can be applied."""
+
+
 def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
     """By kind. They raise Poison for an event that can never be applied here."""
 
-    async def placed(conn: Conn, envelope: Envelope) -> None:
-        hold = _payload(envelope, HoldPlaced)
-        if sum(line.price_minor for line in hold.lines) != hold.total_minor:
-            raise Poison(f"the lines of hold {hold.hold_id} do not add up to its total, {hold.total_minor}")
-        if not await book.insert_order(conn, hold, envelope.correlation_id):
-            return
-        pending = OrderPending(
-            order_id=hold.hold_id,
-            event_id=hold.event_id,
-            event_name=hold.event_name,
-            buyer_id=hold.buyer_id,
-            currency=hold.currency,
-            total_minor=hold.total_minor,
-            lines=hold.lines,
-            expires_at_us=hold.expires_at_us,
-        )
-        await changes.stage(conn, hold.hold_id, [pending])
-
-    async def released(conn: Conn, envelope: Envelope) -> None:
-        hold = _payload(envelope, HoldReleased)
-        await apply(conn, hold.hold_id, lambda order: orders.hold_ended(order, "released"))
-
-    async def expired(conn: Conn, envelope: Envelope) -> None:
-        hold = _payload(envelope, HoldExpired)
-        await apply(conn, hold.hold_id, lambda order: orders.hold_ended(order, "expired"))
-
-    async def sold(conn: Conn, envelope: Envelope) -> None:
-        hold = _payload(envelope, HoldSold)
-        moved_to = hold.moved_to or []
-        if moved_to and sum(line.price_minor for line in moved_to) != await book.total_minor(conn, hold.hold_id):
-            raise Poison(f"the places that hold {hold.hold_id} has moved to do not add up to its total")
-        await apply(
+    async def placed(conn: Conn, envelopes: Sequence[Envelope]) -> None:
+        holds = [_placed(envelope) for envelope in envelopes]
+        _apart([hold.hold_id for hold in holds])
+        arrived = [(hold, envelope.correlation_id) for hold, envelope in zip(holds, envelopes, strict=True)]
+        made = await order_rows.insert_orders(conn, arrived)
+        await changes.stage_all(
             conn,
-            hold.hold_id,
-            lambda order: orders.seats_sold(order, hold.payment_id, moved=bool(moved_to)),
-            moved_to,
+            [
+                (hold.hold_id, [_pending(hold)], _correlation(envelope))
+                for hold, envelope in zip(holds, envelopes, strict=True)
+                if hold.hold_id in made
+            ],
         )
 
-    async def lost(conn: Conn, envelope: Envelope) -> None:
-        hold = _payload(envelope, HoldLost)
-        await apply(conn, hold.hold_id, lambda order: orders.seats_lost(order, hold.payment_id, hold.reason))
+    async def released(conn: Conn, envelopes: Sequence[Envelope]) -> None:
+        await apply(conn, [_wanted(e, _payload(e, HoldReleased).hold_id, _released) for e in envelopes])
 
-    async def returned(conn: Conn, envelope: Envelope) -> None:
-        hold = _payload(envelope, HoldReturned)
-        if not await changes.note(conn, hold.hold_id, Fact(Code.SEATS_RETURNED)):
-            raise Poison(f"there is no order {hold.hold_id}")
+    async def expired(conn: Conn, envelopes: Sequence[Envelope]) -> None:
+        await apply(conn, [_wanted(e, _payload(e, HoldExpired).hold_id, _expired) for e in envelopes])
 
-    async def apply(conn: Conn, order_id: str, decide: Decide, moved_to: Sequence[HoldLine] = ()) -> None:
-        if await changes.apply(conn, order_id, decide, moved_to=moved_to) is None:
-            raise Poison(f"there is no order {order_id}: its hold.placed was never applied")
+    async def sold(conn: Conn, envelopes: Sequence[Envelope]) -> None:
+        holds = [_payload(envelope, HoldSold) for envelope in envelopes]
+        moved = {hold.hold_id: sum(line.price_minor for line in hold.moved_to) for hold in holds if hold.moved_to}
+        totals = await book.totals_minor(conn, moved)
+        for hold_id, moved_minor in moved.items():
+            if moved_minor != totals.get(hold_id):
+                raise Poison(f"the places that hold {hold_id} has moved to do not add up to its total")
+        await apply(conn, [_sold(envelope, hold) for envelope, hold in zip(envelopes, holds, strict=True)])
 
-    by_payload: dict[type[Payload], Callable[[Conn, Envelope], Any]] = {
+    async def lost(conn: Conn, envelopes: Sequence[Envelope]) -> None:
+        await apply(conn, [_lost(envelope, _payload(envelope, HoldLost)) for envelope in envelopes])
+
+    async def returned(conn: Conn, envelopes: Sequence[Envelope]) -> None:
+        order_ids = [_payload(envelope, HoldReturned).hold_id for envelope in envelopes]
+        _apart(order_ids)
+        there = await changes.note_all(conn, order_ids, Fact(Code.SEATS_RETURNED))
+        for order_id in order_ids:
+            if order_id not in there:
+                raise Poison(f"there is no order {order_id}")
+
+    async def apply(conn: Conn, wanted: Sequence[Wanted]) -> None:
+        _apart([one.order_id for one in wanted])
+        there = await changes.apply_all(conn, wanted)
+        for one in wanted:
+            if one.order_id not in there:
+                raise Poison(f"there is no order {one.order_id}: its hold.placed was never applied")
+
+    by_payload: dict[type[Payload], Callable[[Conn, Sequence[Envelope]], Awaitable[None]]] = {
         HoldPlaced: placed,
         HoldReleased: released,
         HoldExpired: expired,
@@ -88,7 +91,63 @@ def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
         HoldLost: lost,
         HoldReturned: returned,
     }
-    return {payload.kind: handler for payload, handler in by_payload.items()}
+    return {payload.kind: Batched(many) for payload, many in by_payload.items()}
+
+
+def _placed(envelope: Envelope) -> HoldPlaced:
+    hold = _payload(envelope, HoldPlaced)
+    if sum(line.price_minor for line in hold.lines) != hold.total_minor:
+        raise Poison(f"the lines of hold {hold.hold_id} do not add up to its total, {hold.total_minor}")
+    return hold
+
+
+def _pending(hold: HoldPlaced) -> OrderPending:
+    return OrderPending(
+        order_id=hold.hold_id,
+        event_id=hold.event_id,
+        event_name=hold.event_name,
+        buyer_id=hold.buyer_id,
+        currency=hold.currency,
+        total_minor=hold.total_minor,
+        lines=hold.lines,
+        expires_at_us=hold.expires_at_us,
+    )
+
+
+def _released(order: Order) -> orders.Decision:
+    return orders.hold_ended(order, "released")
+
+
+def _expired(order: Order) -> orders.Decision:
+    return orders.hold_ended(order, "expired")
+
+
+def _sold(envelope: Envelope, hold: HoldSold) -> Wanted:
+    moved_to = hold.moved_to or []
+    return _wanted(
+        envelope,
+        hold.hold_id,
+        lambda order: orders.seats_sold(order, hold.payment_id, moved=bool(moved_to)),
+        moved_to,
+    )
+
+
+def _lost(envelope: Envelope, hold: HoldLost) -> Wanted:
+    return _wanted(envelope, hold.hold_id, lambda order: orders.seats_lost(order, hold.payment_id, hold.reason))
+
+
+def _wanted(envelope: Envelope, order_id: str, decide: Decide, moved_to: Sequence[Any] = ()) -> Wanted:
+    return Wanted(order_id, decide, _correlation(envelope), moved_to)
+
+
+def _correlation(envelope: Envelope) -> Correlation:
+    return Correlation(envelope.correlation_id, envelope.traceparent)
+
+
+def _apart(order_ids: Sequence[str]) -> None:
+    """Delivery keeps the keys of a batch apart; an event's key is its order, as long as its sender is right."""
+    if len(set(order_ids)) != len(order_ids):
+        raise TwoKeys("two events of one batch have different keys and the same order")
 
 
 def _payload(envelope: Envelope, shape: type[P]) -> P:

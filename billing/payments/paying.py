@@ -21,7 +21,8 @@ import msgspec
 
 from billing.ledger.entries import InsufficientCredits
 from billing.orders import rules as orders
-from billing.orders.changes import Changes, Decide, PaymentReply, Said, repeated
+from billing.orders.answers import PaymentReply, Said
+from billing.orders.changes import Changes, Decide, repeated
 from billing.orders.rules import Refusal
 from billing.orders.states import PaymentState
 from billing.payments.arriving import Arrivals

@@ -21,7 +21,7 @@ from billing.refunds import rules
 from billing.refunds.rules import Refusal, Wish
 from billing.refunds.shapes import RefundView, view_of
 from billing.refunds.split import NOTHING, Parts
-from billing.store import book, keys, ledger, refund_work, refunds
+from billing.store import book, keys, ledger, order_rows, refund_work, refunds
 from billing.store.keys import Answer, KeyTaken
 from billing.store.refunds import REFUNDED, Refund
 from ticketflow.delivery.outbox import Outbox
@@ -134,7 +134,7 @@ class Refunds:
         facts = [Fact(Code.TICKETS_VOIDED, payment.payment_id)]
         if decision.parts.total_minor:
             facts.insert(0, Fact(Code.REFUND_REQUESTED, payment.payment_id, reason))
-        await book.write_history(conn, order_id, facts)
+        await order_rows.write_history(conn, order_id, facts)
         voided = TicketsVoided(
             order_id=order_id,
             refund_id=refund_id,
@@ -186,7 +186,7 @@ class Refunds:
         facts = [Fact(Code.ORDER_REFUNDED if complete else Code.ORDER_PARTIALLY_REFUNDED, refund.payment_id)]
         if refund.amount_minor:
             facts.insert(0, Fact(Code.REFUND_PAID, refund.payment_id, "as_credits" if as_credits else None))
-        await book.write_history(conn, refund.order_id, facts)
+        await order_rows.write_history(conn, refund.order_id, facts)
         told = OrderRefunded(
             order_id=refund.order_id,
             refund_id=refund.refund_id,
@@ -219,7 +219,7 @@ class Refunds:
             async with self._pool.transaction() as conn:
                 if await book.lock(conn, refund.order_id) is None or not await refunds.refuse(conn, refund, detail):
                     return False
-                await book.write_history(conn, refund.order_id, [Fact(Code.REFUND_REFUSED, refund.payment_id)])
+                await order_rows.write_history(conn, refund.order_id, [Fact(Code.REFUND_REFUSED, refund.payment_id)])
                 return True
 
         if await repeated(attempt):

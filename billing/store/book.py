@@ -1,15 +1,14 @@
 """The order book: one order with its payments, read under its lock and written back with guards."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from billing.ledger.causes import Purchase
-from billing.orders.rules import Code, Decision, Fact, Order, Payment
+from billing.orders.rules import Decision, Order, Payment
 from billing.orders.states import OrderState, PaymentState
 from billing.store.times import of_us, to_us
-from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
 from ticketflow.runtime.errors import Retryable
 from ticketflow.runtime.mariadb import execute, query
 
@@ -54,56 +53,40 @@ class Record:
         return Purchase(self.order_id, self.event_id, self.buyer_id, self.currency)
 
 
-async def insert_order(conn: Conn, placed: HoldPlaced, correlation_id: str) -> bool:
-    """False when the order is there already."""
-    if await query(conn, "SELECT 1 FROM orders WHERE order_id = %s", (placed.hold_id,)):
-        return False
-    await execute(
-        conn,
-        """
-        INSERT INTO orders
-            (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at, expires_at, correlation_id)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-        """,
-        (
-            placed.hold_id,
-            placed.event_id,
-            placed.event_name,
-            placed.buyer_id,
-            placed.total_minor,
-            placed.currency,
-            of_us(placed.placed_at_us),
-            of_us(placed.expires_at_us),
-            correlation_id,
-        ),
-    )
-    await _insert_lines(conn, placed.hold_id, placed.lines)
-    await write_history(conn, placed.hold_id, [Fact(Code.ORDER_PENDING)])
-    return True
-
-
 async def lock(conn: Conn, order_id: str) -> Record | None:
     """The order and its payments; its row stays locked until the transaction ends. None: there is no such order."""
+    return (await lock_all(conn, [order_id])).get(order_id)
+
+
+async def lock_all(conn: Conn, order_ids: Collection[str]) -> dict[str, Record]:
+    """The same for many orders, by id, locked in order of id; without those that there are not."""
     rows = await query(
         conn,
         """
         SELECT order_id, event_id, buyer_id, total_minor, currency, state, closing, version, expires_at
-        FROM orders WHERE order_id = %s FOR UPDATE
+        FROM orders FORCE INDEX (PRIMARY) WHERE order_id IN %s ORDER BY order_id FOR UPDATE
         """,
-        (order_id,),
+        (sorted(order_ids),),
     )
     if not rows:
-        return None
-    payments = await query(
+        return {}
+    payments: dict[str, list[dict[str, Any]]] = {row["order_id"]: [] for row in rows}
+    found = await query(
         conn,
         """
-        SELECT payment_id, state, amount_minor, credits_minor, method, provider, started_at, UTC_TIMESTAMP(6) AS now
-        FROM payments WHERE order_id = %s ORDER BY started_at
+        SELECT order_id, payment_id, state, amount_minor, credits_minor, method, provider, started_at,
+               UTC_TIMESTAMP(6) AS now
+        FROM payments FORCE INDEX (payments_order) WHERE order_id IN %s ORDER BY order_id, started_at
         """,
-        (order_id,),
+        (list(payments),),
     )
-    now = payments[0]["now"] if payments else (await query(conn, "SELECT UTC_TIMESTAMP(6) AS now", ()))[0]["now"]
-    row = rows[0]
+    for payment in found:
+        payments[payment["order_id"]].append(payment)
+    now = (found or await query(conn, "SELECT UTC_TIMESTAMP(6) AS now"))[0]["now"]
+    return {row["order_id"]: _record(row, payments[row["order_id"]], now) for row in rows}
+
+
+def _record(row: Mapping[str, Any], payments: Sequence[Mapping[str, Any]], now: datetime) -> Record:
     return Record(
         order_id=row["order_id"],
         event_id=row["event_id"],
@@ -132,10 +115,12 @@ async def lock(conn: Conn, order_id: str) -> Record | None:
     )
 
 
-async def total_minor(conn: Conn, order_id: str) -> int | None:
-    """None: there is no such order."""
-    rows = await query(conn, "SELECT total_minor FROM orders WHERE order_id = %s", (order_id,))
-    return rows[0]["total_minor"] if rows else None
+async def totals_minor(conn: Conn, order_ids: Collection[str]) -> dict[str, int]:
+    """By order, without those that there are not."""
+    if not order_ids:
+        return {}
+    rows = await query(conn, "SELECT order_id, total_minor FROM orders WHERE order_id IN %s", (sorted(order_ids),))
+    return {row["order_id"]: row["total_minor"] for row in rows}
 
 
 async def insert_payment(
@@ -175,46 +160,54 @@ async def insert_payment(
     )
 
 
-async def save(conn: Conn, record: Record, decision: Decision, *, authorization_id: str | None, recheck: bool) -> None:
-    """Writes what has changed since ``lock``, and its history. ``recheck``: a failed or voided payment may yet turn
-    up at the provider. Raises Retryable when a guard does not hold, which only another node's writer can cause."""
-    after = decision.order
-    reasons = {fact.payment_id: fact.reason for fact in decision.facts if fact.reason is not None}
-    for old in record.order.payments:
-        new = after.payment(old.payment_id)
-        if new is None or new.state is old.state:
-            continue
-        late = new.redirect and new.card_minor > 0  # its page may still take money
-        due_s = RECHECK_S if (recheck or late) and not new.live else DUE_S.get(new.state)
+async def save(
+    conn: Conn,
+    made: Sequence[tuple[Record, Decision]],
+    *,
+    authorization_id: str | None = None,
+    recheck: bool = False,
+) -> None:
+    """Writes what has changed since ``lock``, of different orders; what changes alike in one statement. ``recheck``: a
+    failed or voided payment may yet turn up at the provider. Raises Retryable when a guard does not hold, which only
+    another node's writer can cause."""
+    payments: dict[tuple[PaymentState, PaymentState, str | None, float | None], list[str]] = {}
+    orders: dict[tuple[OrderState, str | None, bool, int], list[str]] = {}
+    for record, decision in made:
+        after = decision.order
+        reasons = {fact.payment_id: fact.reason for fact in decision.facts if fact.reason is not None}
+        for old in record.order.payments:
+            new = after.payment(old.payment_id)
+            if new is None or new.state is old.state:
+                continue
+            late = new.redirect and new.card_minor > 0  # its page may still take money
+            due_s = RECHECK_S if (recheck or late) and not new.live else DUE_S.get(new.state)
+            move = (old.state, new.state, reasons.get(old.payment_id), due_s)
+            payments.setdefault(move, []).append(old.payment_id)
+        ended = after.state is not record.order.state
+        orders.setdefault((after.state, after.closing, ended, record.version), []).append(record.order_id)
+    for (before, state, reason, due_s), payment_ids in payments.items():
         moved = await execute(
             conn,
             """
             UPDATE payments
             SET state = %s, reason = COALESCE(%s, reason), authorization_id = COALESCE(authorization_id, %s),
                 changed_at = UTC_TIMESTAMP(6), due_at = UTC_TIMESTAMP(6) + INTERVAL %s SECOND, attempts = 0
-            WHERE payment_id = %s AND state = %s
+            WHERE payment_id IN %s AND state = %s
             """,
-            (new.state, reasons.get(old.payment_id), authorization_id, due_s, old.payment_id, old.state),
+            (state, reason, authorization_id, due_s, payment_ids, before),
         )
-        _guard(moved, f"payment {old.payment_id} is no longer {old.state}")
-    ended = after.state is not record.order.state
-    moved = await execute(
-        conn,
-        """
-        UPDATE orders
-        SET state = %s, closing = %s, version = version + 1, ended_at = IF(%s, UTC_TIMESTAMP(6), ended_at)
-        WHERE order_id = %s AND version = %s
-        """,
-        (after.state, after.closing, ended, record.order_id, record.version),
-    )
-    _guard(moved, f"order {record.order_id} is no longer at version {record.version}")
-    await write_history(conn, record.order_id, decision.facts)
-
-
-async def replace_lines(conn: Conn, record: Record, lines: Sequence[HoldLine]) -> None:
-    """The order has other places now. Before its tickets are issued."""
-    await execute(conn, "DELETE FROM order_lines WHERE order_id = %s", (record.order_id,))
-    await _insert_lines(conn, record.order_id, lines)
+        _guard(moved, payment_ids, f"is no longer {before}")
+    for (order_state, closing, ended, version), order_ids in orders.items():
+        moved = await execute(
+            conn,
+            """
+            UPDATE orders
+            SET state = %s, closing = %s, version = version + 1, ended_at = IF(%s, UTC_TIMESTAMP(6), ended_at)
+            WHERE order_id IN %s AND version = %s
+            """,
+            (order_state, closing, ended, order_ids, version),
+        )
+        _guard(moved, order_ids, f"is no longer at version {version}")
 
 
 async def note_redirect(conn: Conn, payment_id: str, url: str, until_us: int) -> None:
@@ -240,44 +233,6 @@ async def note_authorization(conn: Conn, payment_id: str, authorization_id: str)
     )
 
 
-async def issue_tickets(conn: Conn, record: Record) -> list[Ticket]:
-    """One for each line. The unique key refuses a second one for the same line."""
-    lines = await query(
-        conn, "SELECT unit_id, tier, label FROM order_lines WHERE order_id = %s ORDER BY position", (record.order_id,)
-    )
-    tickets = [
-        Ticket(ticket_id=new_id(), unit_id=line["unit_id"], tier=line["tier"], label=line["label"]) for line in lines
-    ]
-    if tickets:
-        await _insert(
-            conn,
-            "tickets (ticket_id, order_id, unit_id, event_id, tier, label)",
-            [(t.ticket_id, record.order_id, t.unit_id, record.event_id, t.tier, t.label) for t in tickets],
-        )
-    return tickets
-
-
-async def write_history(conn: Conn, order_id: str, facts: Sequence[Fact]) -> None:
-    if facts:
-        rows = [(order_id, fact.code, fact.payment_id, fact.reason) for fact in facts]
-        await _insert(conn, "order_history (order_id, code, payment_id, reason)", rows)
-
-
-async def _insert_lines(conn: Conn, order_id: str, lines: Sequence[HoldLine]) -> None:
-    rows = [
-        (order_id, line.unit_id, position, line.tier, line.label, line.price_minor)
-        for position, line in enumerate(lines)
-    ]
-    if rows:
-        await _insert(conn, "order_lines (order_id, unit_id, position, tier, label, price_minor)", rows)
-
-
-async def _insert(conn: Conn, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    values = "(" + ", ".join(["%s"] * len(rows[0])) + ")"
-    statement = f"INSERT INTO {into} VALUES " + ", ".join([values] * len(rows))  # noqa: S608  constants only
-    await execute(conn, statement, [field for row in rows for field in row])
-
-
-def _guard(moved: int, message: str) -> None:
-    if moved != 1:
-        raise Retryable(message)
+def _guard(moved: int, ids: Sequence[str], message: str) -> None:
+    if moved != len(ids):
+        raise Retryable(f"one of {len(ids)}, {ids[0]} the first, {message}")

@@ -121,6 +121,11 @@ class MemoryOutbox:
         conn.put("lease", name, LeaseEntry(owner, token, clock_of(conn) + ttl_s))
         return token
 
+    async def lease_left(self, conn: Session, name: str) -> float | None:
+        await conn.statement()
+        held = conn.get("lease", name)
+        return None if held is None else held.expires_at - clock_of(conn)
+
     async def renew_lease(self, conn: Session, name: str, token: int, ttl_s: float) -> bool:
         await conn.statement()
         await conn.lock("lease", name)

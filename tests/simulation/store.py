@@ -1,5 +1,7 @@
 """A process's connections to the database in memory, under the product's own transaction()."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.simulation.database import Database
@@ -41,6 +43,14 @@ class SimulatedStore(Store[Session]):
         connections: Any = Connections(database, process)
         self.listeners = database.listeners
         super().__init__(connections, begin_timeout_s=2, transaction_timeout_s=10)
+
+    @asynccontextmanager
+    async def acquire(self, *, timeout_s: float | None = None, plain: bool = False) -> AsyncIterator[Session]:
+        """Of the statements here one at most writes; it commits by itself."""
+        async with super().acquire(timeout_s=timeout_s, plain=plain) as session:
+            yield session
+            if session.writes:
+                await self._database.commit(session)
 
     async def _begin(self, connection: Session) -> None:
         await connection.statement()

@@ -8,9 +8,9 @@ Laws of this package:
 
 from pathlib import Path
 
-from ticketflow.delivery.application import Handler
 from ticketflow.delivery.dedup import Deduplicator
 from ticketflow.delivery.dialect import Arrival, Backlog, Dialect, Pool
+from ticketflow.delivery.effects import Batched, Handler
 from ticketflow.delivery.errors import (
     DeliveryFault,
     HistoryMoved,
@@ -44,6 +44,7 @@ __all__ = [
     "SCHEMA",
     "Arrival",
     "Backlog",
+    "Batched",
     "Deduplicator",
     "DeliveryFault",
     "Dialect",

@@ -1,20 +1,18 @@
 """One transaction of an inbox: position, dedup, effects, parking, watermark. All of it commits, or nothing does."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
 from ticketflow.delivery import metrics
 from ticketflow.delivery.dialect import Arrival, ConnT, Dialect, InboxState, ParkedRow, Pool
+from ticketflow.delivery.effects import Batched, Handler, together
 from ticketflow.delivery.items import BEHIND, Item, Verdict, parked
 from ticketflow.delivery.lanes_barrier import KIND as BARRIER
 from ticketflow.delivery.lanes_barrier import missing, requires_of
-from ticketflow.events import Envelope
 from ticketflow.feed import Code, Hello, Refusal
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import bind_correlation, get_logger
-
-Handler = Callable[[ConnT, Envelope], Awaitable[None]]
 
 BARRIER_RETRY_S = 0.5  # hint to a lane that waits for another
 
@@ -61,12 +59,15 @@ class Application(Generic[ConnT]):
         self._family = family
         self._handlers = dict(handlers)
 
-    async def run(self, hello: Hello, items: Sequence[Item], verdict: Verdict | None = None) -> int | Failed:
+    async def run(
+        self, hello: Hello, items: Sequence[Item], verdict: Verdict | None = None, *, singly: bool = False
+    ) -> int | Failed:
         """Apply ``items``, which follow each other, in one transaction; the durable watermark after it.
 
-        With ``verdict`` the first item is parked instead of applied. A barrier may only be the first item. Raises
-        Refusal (gap, fenced, another epoch, a barrier that has to wait), Unavailable, Retryable, Indefinite: nothing of
-        these is an event's fault.
+        With ``verdict`` the first item is parked instead of applied. ``singly``: one by one, so that a failure names
+        its event; else many at once where their handler can. A barrier may only be the first item. Raises Refusal (gap,
+        fenced, another epoch, a barrier that has to wait), Unavailable, Retryable, Indefinite: nothing of these is an
+        event's fault.
         """
         progress, tally = _Progress(), Tally()
         try:
@@ -83,7 +84,7 @@ class Application(Generic[ConnT]):
                     progress.applying = fresh[0].seq
                     await self._wait_for_lanes(conn, hello.stream, fresh[0])
                     progress.applying = None
-                await self._apply(conn, hello.stream, state, fresh, verdict, progress, tally)
+                await self._apply(conn, hello.stream, state, fresh, verdict, singly, progress, tally)
                 progress.complete = True
         except (Unavailable, Indefinite, Refusal):
             raise
@@ -124,6 +125,7 @@ class Application(Generic[ConnT]):
         state: InboxState,
         items: Sequence[Item],
         verdict: Verdict | None,
+        singly: bool,
         progress: _Progress,
         tally: Tally,
     ) -> None:
@@ -132,6 +134,7 @@ class Application(Generic[ConnT]):
         keys = {item.envelope.key for item in items if item.envelope is not None}
         blocked = await self._dialect.parked_keys(conn, self._family, sorted(keys))
         passed: list[tuple[str | None, int]] = []  # without a dedup key of their own, and no holes for that
+        due: dict[str, Item] = {}  # by dedup key
         for item in items:
             envelope = item.envelope
             if envelope is None:
@@ -147,8 +150,12 @@ class Application(Generic[ConnT]):
                     tally.parked.append(parked(item, verdict))
                 elif envelope.key in blocked:
                     tally.parked.append(parked(item, BEHIND))
-                else:
-                    await self._effect(conn, item, envelope, progress, tally)
+                elif envelope.kind in self._handlers:
+                    due[envelope.id] = item
+                elif envelope.kind != BARRIER:
+                    tally.ignored.append(item)
+        await self._effects(conn, due, singly, progress)
+        tally.applied = len(due)
         if passed:
             first_time = await self._dialect.pass_over(conn, stream, state.epoch, passed)
             tally.parked = [row for row in tally.parked if row.event_id is not None or row.seq in first_time]
@@ -157,18 +164,21 @@ class Application(Generic[ConnT]):
         if not await self._dialect.advance_inbox(conn, stream, state.watermark, items[-1].seq):
             raise Retryable(f"stream {stream}: the watermark moved under its lock")
 
-    async def _effect(self, conn: ConnT, item: Item, envelope: Envelope, progress: _Progress, tally: Tally) -> None:
-        handler = self._handlers.get(envelope.kind)
-        if envelope.kind == BARRIER:
-            return
-        if handler is None:
-            tally.ignored.append(item)
-            return
-        progress.applying, progress.ran = item.seq, True
-        with bind_correlation(envelope.correlation_id, envelope.traceparent):
-            await handler(conn, envelope)
-        progress.applying = None
-        tally.applied += 1
+    async def _effects(self, conn: ConnT, due: Mapping[str, Item], singly: bool, progress: _Progress) -> None:
+        envelopes = [item.envelope for item in due.values() if item.envelope is not None]
+        groups = [[envelope] for envelope in envelopes] if singly else together(envelopes, self._handlers)
+        for group in groups:
+            handler = self._handlers[group[0].kind]
+            progress.ran = True
+            if len(group) > 1:
+                assert isinstance(handler, Batched)
+                await handler.many(conn, group)
+                continue
+            envelope = group[0]
+            progress.applying = due[envelope.id].seq
+            with bind_correlation(envelope.correlation_id, envelope.traceparent):
+                await handler(conn, envelope)
+            progress.applying = None
 
     def _tell(self, stream: str, tally: Tally, watermark: int) -> None:
         metrics.WATERMARK.labels(stream).set(watermark)

@@ -92,7 +92,8 @@ class Pool(Protocol[ConnOutT]):
 
     def transaction(self) -> AbstractAsyncContextManager[ConnOutT]: ...
 
-    def acquire(self) -> AbstractAsyncContextManager[ConnOutT]: ...  # each statement commits by itself
+    # Each statement commits by itself. ``plain``: none of them leaves anything in the session.
+    def acquire(self, *, plain: bool = False) -> AbstractAsyncContextManager[ConnOutT]: ...
 
 
 class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
@@ -212,6 +213,11 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
 
     async def acquire_lease(self, conn: ConnInT, name: str, owner: str, ttl_s: float, takeover: bool) -> int | None:
         """The new token if the lease was free or run out (or, with ``takeover``, is the owner's own), else None."""
+        ...
+
+    async def lease_left(self, conn: ConnInT, name: str) -> float | None:
+        """How long (s) until the lease runs out, 0 or below when it has; None when there never was one. A plain look,
+        perhaps at an older state: only ``acquire_lease`` decides."""
         ...
 
     async def renew_lease(self, conn: ConnInT, name: str, token: int, ttl_s: float) -> bool:

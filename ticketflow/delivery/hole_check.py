@@ -52,7 +52,7 @@ class HoleCheck(Generic[ConnT]):
 
     async def run_once(self) -> int:
         """One range of each side of each stream; how many were full, so that more may follow at once."""
-        async with self._pool.transaction() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             await self._dialect.ensure_checks(conn)
             spans = await self._dialect.spans(conn)
             unresolved = await self._dialect.unresolved(conn)
@@ -68,6 +68,8 @@ class HoleCheck(Generic[ConnT]):
             async with self._pool.transaction() as conn:
                 await self._dialect.recount(conn, span.side, span.stream, self._recount_every_s)
             return 1
+        if span.checked_seq >= span.upto_seq:
+            return 0  # nothing has passed since
         async with self._pool.transaction() as conn:
             first = max(span.checked_seq, await self._floor(conn, span.side, span.stream)) + 1
             last = min(span.upto_seq, first + self._range_seqs - 1)

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Generic
 
 from ticketflow.delivery import jitter, metrics
-from ticketflow.delivery.application import Application, Failed, Handler, is_barrier
+from ticketflow.delivery.application import Application, Failed, is_barrier
 from ticketflow.delivery.dialect import ConnT, Dialect, Pool
+from ticketflow.delivery.effects import Handler
 from ticketflow.delivery.greeting import Greeting
 from ticketflow.delivery.items import Item, Verdict, items_of, verdict_on
 from ticketflow.delivery.lanes import lane_of
@@ -25,6 +26,7 @@ from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
 
 ATTEMPTS_MAX = 3  # single attempts at an effect that raises, before it is parked
+BATCHES_FAILED_MAX = 3  # of one apply; after so many its events go one by one, as they would cost less from the start
 ATTEMPT_PAUSE_S = (0.02, 0.1)  # between them: long enough for a passing conflict, short enough for those behind it
 PATIENCE_S = 60.0  # a restart of the store is waited out here, so that no storm of reconnections greets it
 
@@ -38,7 +40,8 @@ class Inbox(Generic[ConnT]):
     feed.Receiver for the contract of the methods.
 
     A handler gets the connection and the envelope, writes its effect in that transaction, and returns. It raises
-    Poison for an event that can never be applied; whatever else it raises is tried ``attempts_max`` times.
+    Poison for an event that can never be applied; whatever else it raises is tried ``attempts_max`` times. One that is
+    ``Batched`` gets many events at once, and one by one when that raises.
     ``committed`` is called after each COMMIT, for those who have work from the effects: an outbox's ``notify``, say.
     """
 
@@ -94,19 +97,25 @@ class Inbox(Generic[ConnT]):
         """
         pending = items_of(first_seq, bodies)
         watermark = 0
-        size, attempts = _to_barrier(pending), 0
+        size, attempts, batches_failed, singly = _to_barrier(pending), 0, 0, False
         verdict: Verdict | None = None
         while pending:
-            outcome = await self._patiently(hello, pending[:size], verdict)
+            outcome = await self._patiently(hello, pending[:size], verdict, singly)
             if isinstance(outcome, int):
                 watermark = outcome
                 if self._committed is not None:
                     self._committed()
                 pending = pending[size:]
                 size, attempts, verdict = _to_barrier(pending), 0, None
+                singly = batches_failed >= BATCHES_FAILED_MAX
+            elif size > 1 and outcome.seq is None and not singly:
+                # One of those that went to their handler together: the same events once more, one by one.
+                batches_failed, singly = batches_failed + 1, True
+                metrics.FALLBACKS.labels(hello.stream).inc()
+                log.info("batch_singly", stream=hello.stream, events=size, error=repr(outcome.error))
             elif size > 1:
                 # Everything before the culprit once more, as a batch of its own; then the culprit alone.
-                size = _before(pending, outcome) or 1
+                size, singly = _before(pending, outcome) or 1, batches_failed >= BATCHES_FAILED_MAX
                 log.info("batch_split", stream=hello.stream, seq=outcome.seq, error=repr(outcome.error))
             else:
                 attempts += 1
@@ -118,14 +127,16 @@ class Inbox(Generic[ConnT]):
                     await asyncio.sleep(jitter.rng.uniform(*ATTEMPT_PAUSE_S))
         return watermark
 
-    async def _patiently(self, hello: Hello, items: Sequence[Item], verdict: Verdict | None) -> int | Failed:
+    async def _patiently(
+        self, hello: Hello, items: Sequence[Item], verdict: Verdict | None, singly: bool
+    ) -> int | Failed:
         """One transaction, repeated while the store is at fault and patience lasts."""
         until = self._clock() + self._patience_s
         backoff = Backoff(*STORE_RETRY_S, rng=jitter.rng)
         waiting = False
         while True:
             try:
-                return await self._application.run(hello, items, verdict)
+                return await self._application.run(hello, items, verdict, singly=singly)
             except Refusal as refusal:
                 metrics.REFUSED.labels(hello.stream, refusal.code).inc()
                 raise

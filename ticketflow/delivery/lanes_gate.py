@@ -24,7 +24,7 @@ class Gate(Generic[ConnT]):
         positions go back when a receiver has lost history. Raises Unavailable."""
         if sent >= min(self.newest_seq, last_seq):
             return last_seq
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             barrier = await self._dialect.next_barrier(conn, self._stream, sent)
             if barrier is None:
                 return last_seq

@@ -40,6 +40,7 @@ class Lease(Generic[ConnT]):
         self.owner = owner
         self.ttl_s = ttl_s
         self.token = 0  # of the last acquisition
+        self.free_in_s = 0.0  # as of the last attempt: when it runs out, unless its holder renews it
         self._pool = pool
         self._dialect = dialect
         self._clock = clock
@@ -54,7 +55,14 @@ class Lease(Generic[ConnT]):
         return self._until - self._clock()
 
     async def acquire(self) -> bool:
-        """One attempt. Raises Unavailable or Indefinite."""
+        """One attempt; none while another holds it, which a look that locks nothing can tell. Raises Unavailable or
+        Indefinite."""
+        self.free_in_s = 0.0
+        if not self._takeover:
+            async with self._pool.acquire(plain=True) as conn:
+                self.free_in_s = await self._dialect.lease_left(conn, self.name) or 0.0
+            if self.free_in_s > 0:
+                return False
         asked_at = self._clock()
         async with self._pool.transaction() as conn:
             token = await self._dialect.acquire_lease(conn, self.name, self.owner, self.ttl_s, self._takeover)
@@ -96,7 +104,8 @@ class Lease(Generic[ConnT]):
             self.check()
             asked_at = self._clock()
             try:
-                async with asyncio.timeout(self.left_s), self._pool.transaction() as conn:
+                # One statement that commits by itself: should it be cut short, it may be sent again.
+                async with asyncio.timeout(self.left_s), self._pool.acquire(plain=True) as conn:
                     renewed = await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)
             except (Unavailable, Indefinite, TimeoutError):
                 await asyncio.sleep(RETRY_S * jitter.rng.uniform(0.5, 1.5))

@@ -119,7 +119,7 @@ class Ledger(Generic[ConnT]):
         slots = self._slots(self.lanes)
         if slots == []:
             return False
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             if slots is None:
                 return await self._dialect.has_unstamped(conn, self.stream)
             return await self._dialect.lane_has_unstamped(conn, self._lane.family, slots)
@@ -159,7 +159,7 @@ class Ledger(Generic[ConnT]):
         """
         if after_seq >= last_seq:
             return []
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             upto_seq = min(last_seq, after_seq + READ_ROWS_MAX)
             return following(after_seq, await self._dialect.read(conn, self.stream, after_seq, upto_seq))
 

@@ -6,7 +6,7 @@ COMMIT (1213), and the one that loses runs again (reliability: Galera).
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pymysql.err
 
@@ -17,48 +17,56 @@ from ticketflow.delivery.mariadb_inbox import MariaDBInbox
 from ticketflow.delivery.mariadb_lanes import MariaDBLanes
 from ticketflow.delivery.mariadb_outbox import MariaDBOutbox
 from ticketflow.delivery.mariadb_parking import MariaDBParking
+from ticketflow.runtime.bell import Bell, Ringer
 
 NO_SUCH_TABLE = 1146
 
 
 class MariaDBDialect(MariaDBOutbox, MariaDBLanes, MariaDBInbox, MariaDBParking, MariaDBHistory):
-    """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED."""
+    """aiomysql connections with tuple cursors, in a transaction at READ COMMITTED.
+
+    MariaDB cannot tell one process what another has committed. ``ringer`` can, to those who listen by their ``bell``;
+    without them relays poll.
+    """
 
     name = "mariadb"
-    announces = False
+
+    def __init__(self, *, ringer: Ringer | None = None, bell: Bell | None = None) -> None:
+        self.announces = bool(ringer)
+        self._ringer = ringer
+        self._bell = bell
 
     async def announce(self, conn: Connection, stream: str) -> None:
-        """MariaDB cannot tell; relays poll."""
+        if self._ringer is not None:
+            self._ringer.set()
 
     async def backlog(self, conn: Connection, stream: str) -> Backlog:
-        unacked, age_s, last_seq, acked_seq = (
+        state = await fetch(conn, "SELECT last_seq, acked_seq FROM delivery_stream WHERE stream = %s", (stream,))
+        last_seq, acked_seq = state[0] if state else (0, 0)
+        # The seqs stand in the statement: a range from one that is read there would begin at the first row kept.
+        unstamped, age_s = (
             await fetch(
                 conn,
                 """
-                SELECT s.last_seq - s.acked_seq
-                       + (SELECT COUNT(*) FROM delivery_outbox WHERE stream = %s AND seq IS NULL),
+                SELECT (SELECT COUNT(*) FROM delivery_outbox WHERE stream = %s AND seq IS NULL),
                        TIMESTAMPDIFF(MICROSECOND, LEAST(
-                           COALESCE((SELECT created_at FROM delivery_outbox
-                                     WHERE stream = %s AND seq > s.acked_seq ORDER BY seq LIMIT 1),
+                           COALESCE((SELECT created_at FROM delivery_outbox FORCE INDEX (delivery_outbox_seq)
+                                     WHERE stream = %s AND seq > %s AND seq <= %s ORDER BY seq LIMIT 1),
                                     UTC_TIMESTAMP(6)),
-                           COALESCE((SELECT created_at FROM delivery_outbox
+                           COALESCE((SELECT created_at FROM delivery_outbox FORCE INDEX (delivery_outbox_waiting)
                                      WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT 1),
                                     UTC_TIMESTAMP(6))
-                       ), UTC_TIMESTAMP(6)) / 1000000,
-                       s.last_seq, s.acked_seq
-                FROM (
-                    SELECT COALESCE(MAX(last_seq), 0) AS last_seq, COALESCE(MAX(acked_seq), 0) AS acked_seq
-                    FROM delivery_stream WHERE stream = %s
-                ) AS s
+                       ), UTC_TIMESTAMP(6)) / 1000000
                 """,
-                (stream, stream, stream, stream),
+                (stream, stream, acked_seq, last_seq, stream),
             )
         )[0]
-        return Backlog(int(unacked), float(age_s), int(last_seq), int(acked_seq))
+        return Backlog(last_seq - acked_seq + int(unstamped), float(age_s), last_seq, acked_seq)
 
     @asynccontextmanager
     async def listening(self, pool: Pool[Connection], stream: str, wake: Callable[[], None]) -> AsyncIterator[None]:
-        yield
+        with self._bell.heard(stream, wake) if self._bell is not None else nullcontext():
+            yield
 
     def is_store_fault(self, error: Exception) -> bool:
         if isinstance(error, pymysql.err.ProgrammingError) and error.args[:1] == (NO_SUCH_TABLE,):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ticketflow.delivery.dialect_history import Finding, Hole, Phantom, Replay, Side, Span, What
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
+from ticketflow.delivery.mariadb_outbox import FIRST_KEPT
 from ticketflow.feed import FORKS_MAX
 
 _NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
@@ -11,7 +12,9 @@ _TABLES = {"fork": "delivery_fork", "phantom": "delivery_phantom", "hole": "deli
 _SEQ_OF = {"fork": "after_seq", "phantom": "seq", "hole": "first_seq"}
 
 COUNT: dict[Side, str] = {
-    "out": "SELECT COUNT(*) FROM delivery_outbox WHERE stream = %s AND seq BETWEEN %s AND %s",  # its index is unique
+    # Its index is unique.
+    "out": "SELECT COUNT(*) FROM delivery_outbox FORCE INDEX (delivery_outbox_seq)"
+    " WHERE stream = %s AND seq BETWEEN %s AND %s",
     "in": """
         SELECT (SELECT COUNT(DISTINCT seq) FROM delivery_inbox WHERE stream = %s AND seq BETWEEN %s AND %s)
              + (SELECT COUNT(*) FROM delivery_passed AS passed
@@ -190,11 +193,8 @@ class MariaDBHistory:
             await insert(conn, "INSERT IGNORE INTO delivery_check (side, stream)", missing)
 
     async def first_kept(self, conn: Connection, stream: str) -> int | None:
-        rows = await fetch(
-            conn, "SELECT MIN(seq) FROM delivery_outbox WHERE stream = %s AND seq IS NOT NULL", (stream,)
-        )
-        kept: int | None = rows[0][0]
-        return kept
+        rows = await fetch(conn, FIRST_KEPT, (stream,))
+        return rows[0][0] if rows else None
 
     async def count_seqs(self, conn: Connection, side: Side, stream: str, first_seq: int, last_seq: int) -> int:
         span = (stream, first_seq, last_seq)

@@ -29,7 +29,7 @@ class MariaDBLanes:
         place_holders = ", ".join(["%s"] * len(positions))
         return await write(
             conn,
-            f"UPDATE delivery_outbox SET seq = %s + FIELD(position, {place_holders}), stream = %s"  # noqa: S608
+            f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders}), stream = %s"  # noqa: S608
             " WHERE position IN %s AND seq IS NULL",
             (after_seq, *positions, stream, positions),
         )

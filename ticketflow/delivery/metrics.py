@@ -34,6 +34,7 @@ PURGED = Counter("delivery_purged_total", "Rows purged after the retention time.
 # the receiving end
 APPLIED = Counter("delivery_applied_total", "Events whose effect was committed.", _BY_STREAM)
 BATCHES = Counter("delivery_batches_total", "Transactions that committed effects.", _BY_STREAM)
+FALLBACKS = Counter("delivery_batches_failed_total", "Transactions run again one event at a time.", _BY_STREAM)
 DUPLICATES = Counter("delivery_duplicates_total", "Events dropped because their id was known.", _BY_STREAM)
 IGNORED = Counter("delivery_ignored_total", "Events of a kind that this version does not know.", _BY_STREAM)
 PARKED = Counter("delivery_parked_total", "Events set aside, by reason.", ["stream", "reason"])

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic
 
-from ticketflow.delivery.application import Handler
 from ticketflow.delivery.dialect import Arrival, ConnT, Pool
+from ticketflow.delivery.effects import Handler
 from ticketflow.delivery.items import BEHIND, items_of
 from ticketflow.delivery.parking_dialect import ParkedEvent, ParkingDialect, Wanted
 from ticketflow.delivery.parking_shelf import (

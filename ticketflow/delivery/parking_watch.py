@@ -33,7 +33,7 @@ class ParkedWatch(Generic[ConnT]):
 
     async def run_once(self) -> int:
         """Never has more to do at once."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             counts = await self._count(conn)
             done = await self._dialect.count_audits(conn, ACTIONS)
         counted = {(count.stream, count.reason): count for count in counts}

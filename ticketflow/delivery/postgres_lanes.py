@@ -28,7 +28,7 @@ class PostgresLanes:
             await conn.execute(
                 f"""
                 UPDATE delivery_outbox AS o SET seq = $4::bigint + batch.n, stream = $5
-                FROM (SELECT position, row_number() OVER (ORDER BY position) AS n FROM ({_WAITING}) AS mine) AS batch
+                FROM unnest(ARRAY({_WAITING})) WITH ORDINALITY AS batch (position, n)
                 WHERE o.position = batch.position AND o.seq IS NULL
                 """,  # noqa: S608
                 family,

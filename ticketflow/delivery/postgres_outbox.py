@@ -35,17 +35,15 @@ class PostgresOutbox:
         )
 
     async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> int:
+        # By way of an array: of a join the planner expects as many rows as LIMIT might let through, and reads them all.
         return count(
             await conn.execute(
                 """
                 UPDATE delivery_outbox AS o SET seq = $2::bigint + batch.n
-                FROM (
-                    SELECT position, row_number() OVER (ORDER BY position) AS n
-                    FROM (
-                        SELECT position FROM delivery_outbox
-                        WHERE stream = $1 AND seq IS NULL ORDER BY position LIMIT $3
-                    ) AS waiting
-                ) AS batch
+                FROM unnest(ARRAY(
+                    SELECT position FROM delivery_outbox
+                    WHERE stream = $1 AND seq IS NULL ORDER BY position LIMIT $3
+                )) WITH ORDINALITY AS batch (position, n)
                 WHERE o.position = batch.position AND o.seq IS NULL
                 """,
                 stream,
@@ -66,12 +64,12 @@ class PostgresOutbox:
     async def oldest_rows(self, conn: Connection, stream: str, age_s: float, rows_max: int) -> list[tuple[int, bool]]:
         rows = await conn.fetch(
             """
-            SELECT seq, created_at < clock_timestamp() - make_interval(secs => $2)
-            FROM delivery_outbox
-            WHERE stream = $1 AND seq IS NOT NULL AND seq < $3 + (
-                SELECT min(seq) FROM delivery_outbox WHERE stream = $1 AND seq IS NOT NULL
-            )
-            ORDER BY seq
+            SELECT kept.seq, kept.created_at < clock_timestamp() - make_interval(secs => $2)
+            FROM delivery_outbox AS kept, (
+                SELECT min(seq) AS seq FROM delivery_outbox WHERE stream = $1 AND seq IS NOT NULL
+            ) AS first
+            WHERE kept.stream = $1 AND kept.seq BETWEEN first.seq AND first.seq + $3::integer - 1
+            ORDER BY kept.seq
             """,
             stream,
             age_s,
@@ -81,7 +79,15 @@ class PostgresOutbox:
 
     async def purge_outbox(self, conn: Connection, stream: str, upto_seq: int) -> int:
         return count(
-            await conn.execute("DELETE FROM delivery_outbox WHERE stream = $1 AND seq <= $2", stream, upto_seq)
+            await conn.execute(
+                """
+                DELETE FROM delivery_outbox WHERE stream = $1 AND seq <= $2 AND seq >= (
+                    SELECT min(seq) FROM delivery_outbox WHERE stream = $1 AND seq IS NOT NULL
+                )
+                """,
+                stream,
+                upto_seq,
+            )
         )
 
     # -- stream, sending end
@@ -164,6 +170,13 @@ class PostgresOutbox:
             takeover,
         )
         return token
+
+    async def lease_left(self, conn: Connection, name: str) -> float | None:
+        left_s: float | None = await conn.fetchval(
+            "SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 FROM delivery_lease WHERE name = $1",
+            name,
+        )
+        return left_s
 
     async def renew_lease(self, conn: Connection, name: str, token: int, ttl_s: float) -> bool:
         return (

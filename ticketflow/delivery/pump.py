@@ -13,12 +13,12 @@ from ticketflow.delivery import metrics
 from ticketflow.delivery.dialect import ConnT
 from ticketflow.delivery.lease import Lease
 from ticketflow.delivery.ledger import Ledger
+from ticketflow.delivery.polling import Polling
 from ticketflow.delivery.racing import first_of
 from ticketflow.delivery.resume import Resume
 from ticketflow.feed import SenderSession
 
-POLL_S = (0.05, 0.25)  # behind NOTIFY and wake; from the first idle look to the last
-ACK_WAIT_S = 1.0  # only how often an idle task turns round
+ACK_WAIT_S = 60.0  # only how often an idle task turns round
 # A receiver that is restored to an older state while nothing flows would only be noticed at the next event: a session
 # that has been idle for so long ends, and the next HELLO asks for the watermark again.
 RECHECK_S = 60.0
@@ -38,11 +38,13 @@ class Pump(Generic[ConnT]):
         wake: asyncio.Event,
         resume: Resume,
         last_seq: int,
+        polling: Polling,
     ) -> None:
         self._ledger = ledger
         self._lease = lease
         self._session = session
         self._wake = wake
+        self._polling = polling
         self._sent = resume.after_seq
         self._last = last_seq
         self._marked = resume.after_seq
@@ -58,10 +60,11 @@ class Pump(Generic[ConnT]):
 
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()
-        idle_s, busy_at = POLL_S[0], loop.time()
+        busy_at, woken = loop.time(), True
         while self._sent > self._marked or loop.time() < busy_at + self._recheck_s:
             self._wake.clear()
             if self._sent >= self._last and await self._ledger.has_unstamped():
+                self._polling.found(woken=woken)
                 await self._stamp()
             rows = await self._ledger.read(self._sent, await self._ledger.gate.upto(self._sent, self._last))
             if rows:
@@ -69,11 +72,10 @@ class Pump(Generic[ConnT]):
                 await self._session.send(rows[0].seq, [row.body for row in rows])
                 self._sent = rows[-1].seq
                 metrics.SENT.labels(self._stream).inc(len(rows))
-                idle_s, busy_at = POLL_S[0], loop.time()
-            elif await self._woken(idle_s):
-                idle_s = POLL_S[0]
+                self._polling.busy()
+                busy_at, woken = loop.time(), True
             else:
-                idle_s = min(idle_s * 1.5, POLL_S[1])
+                woken = await self._woken(self._polling.next_s())
 
     @property
     def _recheck_s(self) -> float:

@@ -17,8 +17,9 @@ from ticketflow.delivery import jitter, metrics
 from ticketflow.delivery.dialect import Backlog, ConnT, Dialect, Pool, StreamState
 from ticketflow.delivery.errors import LeaseLost, StreamFault, StreamForked
 from ticketflow.delivery.lanes import Lane
-from ticketflow.delivery.lease import Lease
+from ticketflow.delivery.lease import RELEASE_TIMEOUT_S, Lease
 from ticketflow.delivery.ledger import Ledger
+from ticketflow.delivery.polling import Polling
 from ticketflow.delivery.pump import Pump
 from ticketflow.delivery.racing import first_of
 from ticketflow.delivery.resume import Forking, Resume, decide
@@ -45,7 +46,8 @@ STREAM_FAULT_RETRY_S = (1.0, 30.0)  # a person has to act; the retry only notice
 # A holder that stood still for more than 2.4 s (SAFETY) must ask for it again, which costs a HELLO and nothing else.
 LEASE_TTL_S = 3.0
 STORE_RETRY_S = (0.05, 0.5)  # its pool refuses at once while the store is away: what comes after it must not wait long
-LEASE_ASK_PER_TTL = 3  # how often a contender asks for a lease that another holds
+LEASE_ASK_PER_TTL = 3  # how often a contender looks at a lease that another holds, and once more when it runs out
+LEASE_OUT_S = 0.01  # how much later than that
 LEASE_WAIT_TTLS = 1.0  # how much later one asks who leaves the lane to others, and twice that who has just let it go
 ANNOUNCE_EVERY_S = 0.005  # at most: many commits share one announcement
 LAST_ACK_TIMEOUT_S = 1.0  # best effort when a session ends
@@ -77,6 +79,8 @@ class Relay(Generic[ConnT]):
         self.waits = False  # whether to leave a free lease to the other replicas for a moment
         self.wake = asyncio.Event()  # set it when events were committed in this process: Outbox.wakes(relay.wake)
         self._work = asyncio.Event()  # something may wait in the outbox, whoever said so
+        self._stirred = asyncio.Event()  # the same, for who only watches
+        self._told = asyncio.Event()  # the same, for who waits for the lease
         self.backlog: Backlog | None = None  # as last looked at; None before the first look
         self._pool = pool
         self._dialect = dialect
@@ -88,6 +92,7 @@ class Relay(Generic[ConnT]):
         self._lane = lane or Lane(stream, 0)
         self._ledger = Ledger(pool, dialect, stream, self._lease, self._lane)
         self._let_go = asyncio.Event()
+        self._polling = Polling(announced=dialect.announces, clock=clock)
         self._rotation = Rotation(addresses)
         self._backoff = Backoff(rng=jitter.rng)
         self._store_backoff = Backoff(*STORE_RETRY_S, rng=jitter.rng)
@@ -112,7 +117,8 @@ class Relay(Generic[ConnT]):
 
     def rouse(self) -> None:
         """Something may wait in the outbox."""
-        self._work.set()
+        for event in (self._work, self._stirred, self._told):
+            event.set()
 
     def look_again(self, lanes: int) -> None:
         """There are ``lanes`` now, which may be news."""
@@ -133,16 +139,22 @@ class Relay(Generic[ConnT]):
         while True:
             await self.wake.wait()
             self.wake.clear()
+            self._stirred.set()
             if self.leading:
                 self._work.set()
             elif self._dialect.announces:
                 with suppress(Unavailable, Indefinite):  # the poll is behind it
-                    async with self._pool.acquire() as conn:
-                        await self._dialect.announce(conn, self.stream)
+                    await self._announce()
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
+
+    async def _announce(self) -> None:
+        if self._dialect.announces:
+            async with self._pool.acquire(plain=True) as conn:
+                await self._dialect.announce(conn, self._lane.family)
 
     async def _contend(self) -> NoReturn:
         while True:
+            self._told.clear()
             try:
                 acquired = await self._lease.acquire()
             except (Unavailable, Indefinite) as fault:
@@ -153,7 +165,18 @@ class Relay(Generic[ConnT]):
             if acquired:
                 await self._lead()
             wait_ttls = LEASE_WAIT_TTLS if self.waits else 2 * LEASE_WAIT_TTLS if self._let_go.is_set() else 0.0
-            await asyncio.sleep(self._lease.ttl_s * (wait_ttls + jitter.rng.uniform(0.5, 1.0) / LEASE_ASK_PER_TTL))
+            ask_s = self._lease.ttl_s * jitter.rng.uniform(0.5, 1.0) / LEASE_ASK_PER_TTL
+            if self._lease.free_in_s > 0:
+                ask_s = min(ask_s, self._lease.free_in_s + LEASE_OUT_S)
+            await asyncio.sleep(self._lease.ttl_s * wait_ttls + ask_s)
+            if self._dialect.announces:  # a holder tells when it lets go, and one that is gone lets it run out
+                await self._told_or_after(self._lease.free_in_s + LEASE_OUT_S - ask_s)
+
+    async def _told_or_after(self, timeout_s: float) -> None:
+        if timeout_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._told.wait()
 
     async def _lead(self) -> None:
         """With the lease, until it is lost."""
@@ -170,6 +193,9 @@ class Relay(Generic[ConnT]):
         finally:
             metrics.LEASE_HELD.labels(self.stream).set(0)
             await self._lease.release()
+            with suppress(Unavailable, Indefinite, TimeoutError):  # who waits for it looks when it would have run out
+                async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                    await self._announce()
 
     async def _serve(self) -> NoReturn:
         while True:
@@ -204,7 +230,8 @@ class Relay(Generic[ConnT]):
                 await self._fork(resume, state)
             await self._ledger.resume(resume)
             self._welcomed(session, resume)
-            await self._pump(session, Pump(self._ledger, self._lease, session, self._work, resume, state.last_seq))
+            pump = Pump(self._ledger, self._lease, session, self._work, resume, state.last_seq, self._polling)
+            await self._pump(session, pump)
         finally:
             await session.close()
 
@@ -258,6 +285,6 @@ class Relay(Generic[ConnT]):
             (log.error if error else log.warning)(action, stream=self.stream, error=f"{type(fault).__name__}: {fault}")
 
     async def _watch(self) -> NoReturn:
-        async for backlog in watch(self._pool, self._dialect, self.stream):
+        async for backlog in watch(self._pool, self._dialect, self.stream, self._stirred):
             self.backlog = backlog
         raise AssertionError("watching never ends")

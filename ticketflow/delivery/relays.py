@@ -114,7 +114,7 @@ class Relays(Generic[ConnT]):
             self._rouse()
             if self._dialect.announces and any(not relay.leading for relay, _ in self._running.values()):
                 with suppress(Unavailable, Indefinite):  # the poll is behind it
-                    async with self._pool.acquire() as conn:
+                    async with self._pool.acquire(plain=True) as conn:
                         await self._dialect.announce(conn, self.stream)
                 await asyncio.sleep(ANNOUNCE_EVERY_S)
 
@@ -137,7 +137,7 @@ class Relays(Generic[ConnT]):
                     task.result()  # a relay never ends by itself: what ended it is a bug, and ends us
 
     async def _look(self) -> None:
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             states = await self._dialect.lane_states(conn, self.stream)
         lanes = next((state.lanes for state in states if state.lane.number == 0), 1)
         await self._adapt(states, lanes)

@@ -49,7 +49,7 @@ class Retention(Generic[ConnT]):
 
     async def _lanes(self) -> list[str]:
         """The streams of all lanes that were ever used."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire(plain=True) as conn:
             found = [await self._dialect.lane_states(conn, family) for family in self._streams]
         return [state.lane.stream for states in found for state in states]
 

@@ -6,11 +6,12 @@ Through Galera and ProxySQL the same numbers hold: 1213 at COMMIT means that cer
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import aiomysql
 import pymysql
+from pymysql.constants import SERVER_STATUS
 
 from ticketflow.runtime import mariadb_faults as faults
 from ticketflow.runtime.address import Address
@@ -47,7 +48,10 @@ class MariaDBPool(Store[Connection]):
         acquire_timeout_s: float = 2,
         transaction_timeout_s: float = 10,
         commit_timeout_s: float = 10,
+        committed: Callable[[], None] | None = None,
     ) -> None:
+        """``committed`` is called after each COMMIT of a transaction, one without an answer included. It must not raise
+        and must not wait."""
         self._driver = MariaDBDriver(
             addresses,
             database,
@@ -67,6 +71,7 @@ class MariaDBPool(Store[Connection]):
         )
         super().__init__(pool, begin_timeout_s=acquire_timeout_s, transaction_timeout_s=transaction_timeout_s)
         self._commit_timeout_s = commit_timeout_s
+        self._committed = committed or _nothing
 
     async def _begin(self, connection: Connection) -> None:
         await connection.begin()
@@ -82,11 +87,14 @@ class MariaDBPool(Store[Connection]):
                 raise
             self._driver.discard(connection)
             self._pool.expire()
+            self._committed()
             raise Indefinite(f"COMMIT was not answered: {str(error) or 'no answer in time'}") from error
+        self._committed()
 
     async def _clean(self, connection: Connection) -> None:
         async with asyncio.timeout(CLEAN_TIMEOUT_S):
-            await connection.rollback()
+            if connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:  # in every answer but an error's
+                await connection.rollback()
             if not connection.get_autocommit():
                 await connection.autocommit(True)
 
@@ -101,6 +109,10 @@ class MariaDBPool(Store[Connection]):
 
     def _expires_pool(self, error: Exception, lost: bool) -> bool:
         return faults.expires_pool(error, lost)
+
+
+def _nothing() -> None:
+    return
 
 
 async def query(connection: Connection, sql: str, params: Params = None) -> list[dict[str, Any]]:

@@ -74,11 +74,12 @@ class Store(ABC, Generic[C]):
             self._pool.release(connection, reusable=reusable)
 
     @asynccontextmanager
-    async def acquire(self, *, timeout_s: float | None = None) -> AsyncIterator[C]:
+    async def acquire(self, *, timeout_s: float | None = None, plain: bool = False) -> AsyncIterator[C]:
         """A connection in autocommit, for reads and for statements that may be repeated at will.
 
         A write that is cut short here raises Unavailable and may nevertheless have happened: one that matters belongs
-        in ``transaction()``. ``timeout_s`` bounds the block. The session's state is reset afterwards.
+        in ``transaction()``. ``timeout_s`` bounds the block. The session's state is reset afterwards, unless the block
+        is ``plain``: it leaves none behind, no setting, no lock, no temporary table.
         """
         connection = await self._pool.acquire()
         reusable = False
@@ -86,7 +87,7 @@ class Store(ABC, Generic[C]):
             try:
                 async with asyncio.timeout(timeout_s or self._transaction_timeout_s):
                     yield connection
-                reusable = await self._cleaned(connection)
+                reusable = plain or await self._cleaned(connection)  # the pool keeps none that is in a transaction
             except Exception as error:
                 reusable = await self._settled(connection, error)
                 self._raise_fault(connection, error)
@@ -96,7 +97,7 @@ class Store(ABC, Generic[C]):
 
     async def ping(self) -> None:
         """Returns when a server that takes writes answers. Raises Unavailable."""
-        async with self.acquire(timeout_s=PING_TIMEOUT_S) as connection:
+        async with self.acquire(timeout_s=PING_TIMEOUT_S, plain=True) as connection:
             await self._probe(connection)
 
     # -- what the database's own subclass knows

@@ -18,7 +18,7 @@ def framed(*message: Any) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
-def said(data: bytes) -> list[Any]:
+def said(data: bytes | bytearray) -> list[Any]:
     """The first message in ``data``."""
     return list(msgpack.unpackb(data[4 : 4 + int.from_bytes(data[:4], "big")]))
 

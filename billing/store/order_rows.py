@@ -1,0 +1,94 @@
+"""The rows that only grow: orders as they arrive, their lines, their tickets and their history. Many in one statement.
+
+Nothing here decides anything, and nothing is locked: an order that arrives is nobody else's yet, and who writes about
+one that is there has locked it (book.py).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from billing.orders.rules import Code, Fact
+from billing.store.book import Record
+from billing.store.times import of_us
+from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
+from ticketflow.runtime.mariadb import execute, query
+from ticketflow.runtime.mariadb_rows import insert
+
+Conn = Any  # aiomysql has no types
+
+
+async def insert_orders(conn: Conn, arrived: Sequence[tuple[HoldPlaced, str]]) -> set[str]:
+    """Makes the orders of holds that have none, each with the correlation id of its request; the ids of those made."""
+    holds = {hold.hold_id: (hold, correlation_id) for hold, correlation_id in reversed(arrived)}
+    there = await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (sorted(holds),))
+    for row in there:
+        del holds[row["order_id"]]
+    await insert(
+        conn,
+        "INSERT INTO orders"
+        " (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at, expires_at, correlation_id)",
+        [
+            (
+                hold.hold_id,
+                hold.event_id,
+                hold.event_name,
+                hold.buyer_id,
+                hold.total_minor,
+                hold.currency,
+                of_us(hold.placed_at_us),
+                of_us(hold.expires_at_us),
+                correlation_id,
+            )
+            for hold, correlation_id in holds.values()
+        ],
+    )
+    await _insert_lines(conn, {order_id: hold.lines for order_id, (hold, _) in holds.items()}.items())
+    await write_histories(conn, [(order_id, [Fact(Code.ORDER_PENDING)]) for order_id in holds])
+    return set(holds)
+
+
+async def replace_lines(conn: Conn, record: Record, lines: Sequence[HoldLine]) -> None:
+    """The order has other places now. Before its tickets are issued."""
+    await execute(conn, "DELETE FROM order_lines WHERE order_id = %s", (record.order_id,))
+    await _insert_lines(conn, [(record.order_id, lines)])
+
+
+async def issue_tickets(conn: Conn, record: Record) -> list[Ticket]:
+    """One for each line. The unique key refuses a second one for the same line."""
+    lines = await query(
+        conn, "SELECT unit_id, tier, label FROM order_lines WHERE order_id = %s ORDER BY position", (record.order_id,)
+    )
+    tickets = [
+        Ticket(ticket_id=new_id(), unit_id=line["unit_id"], tier=line["tier"], label=line["label"]) for line in lines
+    ]
+    await insert(
+        conn,
+        "INSERT INTO tickets (ticket_id, order_id, unit_id, event_id, tier, label)",
+        [(t.ticket_id, record.order_id, t.unit_id, record.event_id, t.tier, t.label) for t in tickets],
+    )
+    return tickets
+
+
+async def write_history(conn: Conn, order_id: str, facts: Sequence[Fact]) -> None:
+    await write_histories(conn, [(order_id, facts)])
+
+
+async def write_histories(conn: Conn, histories: Iterable[tuple[str, Sequence[Fact]]]) -> None:
+    """Of each order what happened to it, in that order."""
+    await insert(
+        conn,
+        "INSERT INTO order_history (order_id, code, payment_id, reason)",
+        [(order_id, fact.code.value, fact.payment_id, fact.reason) for order_id, facts in histories for fact in facts],
+    )
+
+
+async def _insert_lines(conn: Conn, of_orders: Iterable[tuple[str, Sequence[HoldLine]]]) -> None:
+    await insert(
+        conn,
+        "INSERT INTO order_lines (order_id, unit_id, position, tier, label, price_minor)",
+        [
+            (order_id, line.unit_id, position, line.tier, line.label, line.price_minor)
+            for order_id, lines in of_orders
+            for position, line in enumerate(lines)
+        ],
+    )
