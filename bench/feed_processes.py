@@ -10,7 +10,7 @@ from typing import Any
 START_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_S = 70.0  # above what a node gives itself
 END_TIMEOUT_S = 5.0
-THROUGHPUT_S = 0.5  # a round; some 3,000 events of the slowest peer, a million of ours
+THROUGHPUT_S = 0.3  # a round; some 2,000 events of the slowest peer, a million of ours
 PACED_S = 1.0
 PACED_PER_SECOND = 1000
 

@@ -17,7 +17,7 @@ from ticketflow.feed.metrics import SessionMeter, count_refusal
 from ticketflow.feed.protocol import Ended, Event, Protocol
 from ticketflow.feed.states import State
 
-FLUSH_BYTES = 64 * 1024  # queued output beyond this does not wait for the end of the loop turn
+FLUSH_BYTES = 48 * 1024  # queued output beyond this, as 256 events together, does not wait for the end of the loop turn
 TICK_S_MAX = 0.25  # a deadline that moved forward is noticed this late at most
 TICK_S_MIN = 0.005
 LATE_S = 0.1  # a timer this late means that we stood still (stopped, or starved of processor), not the peer
