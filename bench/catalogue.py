@@ -1,6 +1,17 @@
 """All goals, in the order in which `make bench` measures them."""
 
-from bench import apply, idle, relay, ring, ring_model
+from bench import amqp, apply, feed, growth, holds, idle, maps, relay, ring, ring_model
 from bench.goal import Goal
 
-GOALS: tuple[Goal, ...] = (*apply.GOALS, *relay.GOALS, *ring.GOALS, *ring_model.GOALS, *idle.GOALS)
+GOALS: tuple[Goal, ...] = (
+    *feed.GOALS,
+    *holds.GOALS,
+    *maps.GOALS,
+    *apply.GOALS,
+    *amqp.GOALS,
+    *relay.GOALS,
+    *growth.GOALS,
+    *idle.GOALS,
+    *ring.GOALS,
+    *ring_model.GOALS,
+)

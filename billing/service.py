@@ -50,7 +50,7 @@ from ticketflow.runtime.mariadb import Connection, MariaDBPool
 from ticketflow.runtime.migrate import PATIENCE_S, migrate
 from ticketflow.runtime.schema import SchemaCheck, applied_in_mariadb
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
+from ticketflow.runtime.worker import LEISURE, STORE_BACKOFF_S, loop
 
 VERSION = "1"
 FOLDERS = (SCHEMA["mariadb"], Path(__file__).parent / "schema")
@@ -149,10 +149,10 @@ async def listener(service: Service, settings: ListenerSettings) -> None:
     service.run_task("due-bell", partial(_rung, bell, due))
     _repeat(service, "refund-watch", RefundWatch(pool), REFUND_WATCH_IDLE_S)
     _repeat(service, "cancellation-watch", CancellationWatch(pool), WATCH_IDLE_S)
-    _repeat(service, "webhook-purge", WebhookPurge(pool), PURGE_IDLE_S)
+    _repeat(service, "webhook-purge", WebhookPurge(pool), PURGE_IDLE_S, share_max=LEISURE)
     _repeat(service, "inbox-watch", InboxWatch(pool), WATCH_IDLE_S)
-    _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S)
-    _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S)
+    _repeat(service, "key-purge", KeyPurge(pool), PURGE_IDLE_S, share_max=LEISURE)
+    _repeat(service, "retention", Retention(pool, dialect, streams=[OUT_STREAM]), PURGE_IDLE_S, share_max=LEISURE)
     _repeat(service, "watch", Watch(pool), WATCH_IDLE_S)
     _repeat(service, "parked-watch", ParkedWatch(pool, dialect, IN_STREAM), WATCH_EVERY_S)
 
@@ -255,5 +255,9 @@ def _repeat(
     worker: _Worker,
     idle_s: float | Callable[[], float],
     wake: asyncio.Event | None = None,
+    share_max: float = 1.0,
 ) -> None:
-    service.run_task(name, lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake, backoff_s=STORE_BACKOFF_S))
+    service.run_task(
+        name,
+        lambda: loop(name, worker.run_once, idle_s=idle_s, wake=wake, backoff_s=STORE_BACKOFF_S, share_max=share_max),
+    )

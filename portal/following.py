@@ -13,6 +13,8 @@ Laws of this file:
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from portal.positions import UNKNOWN, Position, counted, descended, following, forgotten, ranges_of, stamped
 from ticketflow.delivery.forks import History
 from ticketflow.events.replay import StreamPosition
@@ -20,8 +22,7 @@ from ticketflow.events.replay import StreamPosition
 FAMILY = "billing"  # whose events come by the queue, in one lane or many
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where an event came from. ``event_id`` is None when nothing of it is kept under an id."""
 
     stream: str

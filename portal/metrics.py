@@ -9,7 +9,9 @@ PARKED = counter("portal_events_parked_total", "Messages set aside, by reason.",
 SETTLES = counter("portal_settles_staged_total", "Commands sale.settle staged for reservation.")
 RETURNS = counter("portal_returns_staged_total", "Commands sale.return staged for reservation.")
 BATCH_SECONDS = histogram("portal_batch_seconds", "One transaction of applied messages.")
-BATCH_EVENTS = histogram("portal_batch_events", "Messages in a transaction.", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+BATCH_EVENTS = histogram(
+    "portal_batch_events", "Messages in a transaction.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
 CONSUMING = gauge("portal_consuming", "1 while a consumer is registered at the queue.")
 QUEUE_MESSAGES = gauge("portal_queue_ready_messages", "Messages in the queue that wait for a consumer.")
 STORE_WAITS = counter("portal_store_waits_total", "Batches that had to wait for the database, by fault.", ["fault"])

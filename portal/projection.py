@@ -11,7 +11,6 @@ Laws of this file:
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from portal.sale import RANKS, Entry, Place, Refund, Sale
@@ -125,8 +124,8 @@ def seen(envelope: Envelope, payload: Payload) -> Sale:
 def merge(one: Sale, other: Sale) -> Sale:
     """What both views know of the same sale."""
     assert one.order_id == other.order_id
-    return replace(
-        one,
+    return Sale(
+        order_id=one.order_id,
         state=max(one.state, other.state, key=RANKS.__getitem__),
         buyer_id=_known(one.buyer_id, other.buyer_id),
         event_id=_known(one.event_id, other.event_id),
@@ -171,7 +170,9 @@ def _places(lines: Iterable[HoldLine]) -> tuple[Place, ...]:
     return tuple(sorted(Place(line.label, line.tier, line.unit_id) for line in lines))
 
 
-def _joined(one: Mapping[str, V], other: Mapping[str, V], both: Callable[[V, V], V]) -> dict[str, V]:
+def _joined(one: Mapping[str, V], other: Mapping[str, V], both: Callable[[V, V], V]) -> Mapping[str, V]:
+    if not one or not other:
+        return one or other
     joined = {**one, **other}
     return joined | {key: both(one[key], other[key]) for key in one.keys() & other.keys()}
 

@@ -1,8 +1,9 @@
 """A sale as far as it is known: what the fold of its events gives (see portal/projection.py)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from ticketflow.events import Ticket
 
@@ -28,8 +29,7 @@ class Entry(NamedTuple):
     reason: str | None
 
 
-@dataclass(frozen=True)
-class Refund:
+class Refund(msgspec.Struct, frozen=True):
     """Money on its way back, or back when ``done_at_us`` is known; None where the event has not come yet."""
 
     requested_at_us: int | None = None  # its tickets are void since then
@@ -39,8 +39,7 @@ class Refund:
     reason: str | None = None  # in the words of whoever decided it
 
 
-@dataclass(frozen=True)
-class Sale:
+class Sale(msgspec.Struct, frozen=True):
     """What is known of one sale; None where the event that says it has not come yet."""
 
     order_id: str
@@ -58,10 +57,10 @@ class Sale:
     held: tuple[Place, ...] | None = None  # as chosen
     moved_to: tuple[Place, ...] | None = None  # what it has instead, when the money came late
     updated_at_us: int = 0
-    tickets: Mapping[str, Ticket] = field(default_factory=dict)  # by ticket id
-    voided: Mapping[str, str] = field(default_factory=dict)  # the refund's id by ticket id
-    refunds: Mapping[str, Refund] = field(default_factory=dict)  # by refund id
-    history: Mapping[str, Entry] = field(default_factory=dict)  # by the event's id
+    tickets: Mapping[str, Ticket] = msgspec.field(default_factory=dict)  # by ticket id
+    voided: Mapping[str, str] = msgspec.field(default_factory=dict)  # the refund's id by ticket id
+    refunds: Mapping[str, Refund] = msgspec.field(default_factory=dict)  # by refund id
+    history: Mapping[str, Entry] = msgspec.field(default_factory=dict)  # by the event's id
 
     @property
     def good(self) -> list[Ticket]:

@@ -31,7 +31,7 @@ from ticketflow.runtime.migrate import migrate as apply_migrations
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import loop
+from ticketflow.runtime.worker import LEISURE, loop
 
 STREAM_IN = FAMILY  # whose dedup keys are recorded under this name, or that of the lane they came by
 STREAM_OUT = "portal"
@@ -92,7 +92,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     if identity is not None:
         service.run_task("tls", partial(loop, "tls", identity.run_once, idle_s=TLS_CHECK_S))
     purge = Retention(pool, dialect, streams=[STREAM_OUT]).run_once
-    service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S))
+    service.run_task("retention", lambda: loop("retention", purge, idle_s=RETENTION_EVERY_S, share_max=LEISURE))
     holes = HoleCheck(pool, dialect).run_once
     service.run_task("holes", lambda: loop("holes", holes, idle_s=HOLES_IDLE_S))
     service.run_task(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -16,9 +16,13 @@ from portal.times import at, time_of, us_of
 from ticketflow.runtime.postgres import Connection
 
 DETAIL_CHARS_MAX = 500
-HEADS = """
-    SELECT order_id, state, buyer_id, event_id, event_name, currency, total_minor,
-           expires_at, payment_id, reason, authorized_at, refunded_minor, held, moved_to, updated_at FROM sales"""
+_COLUMNS = """order_id, state, buyer_id, event_id, event_name, currency, total_minor, expires_at, payment_id, reason,
+    authorized_at, refunded_minor, held, moved_to, updated_at"""
+HEADS = f"SELECT {_COLUMNS} FROM sales"  # noqa: S608 - a constant
+# As many rows as the arrays are long, in their order; see _arrays.
+_NEW = f"""unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
+        $8::timestamptz[], $9::uuid[], $10::text[], $11::timestamptz[], $12::bigint[],
+        $13::jsonb[], $14::jsonb[], $15::timestamptz[]) AS new ({_COLUMNS})"""
 
 _decoder = msgspec.json.Decoder(tuple[Place, ...])
 
@@ -40,17 +44,23 @@ class Parked:
 
 
 async def fold(conn: Connection, views: Mapping[str, Sale]) -> list[Sale]:
-    """Joins ``views``, by order id, into the stored sales. Locks their rows, in order of id. The sales as they are
-    then, without their details."""
-    orders = sorted(views)
-    if not orders:
-        return []
-    await conn.execute("INSERT INTO sales (order_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", orders)
-    rows = await conn.fetch(f"{HEADS} WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE", orders)
-    merged = [merge(_head(row), views[str(row["order_id"])]) for row in rows]
-    await _write_heads(conn, merged)
+    """Joins ``views``, by order id, into the stored sales. The sales as they are then, without their details.
+
+    Locks those that are known first, in order of id, and makes the others after that, in the same order: so two at once
+    cannot wait for each other. What somebody else makes meanwhile is waited for, and is known the second time.
+    """
+    left, sales = sorted(views), list[Sale]()
+    while left:
+        rows = await conn.fetch(f"{HEADS} WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE", left)
+        known = [merge(_head(row), views[str(row["order_id"])]) for row in rows]
+        if known:
+            await _write_heads(conn, known)
+        before = {sale.order_id for sale in known}
+        made = await _make(conn, [views[order_id] for order_id in left if order_id not in before])
+        sales += known + [views[order_id] for order_id in made]
+        left = [order_id for order_id in left if order_id not in before and order_id not in made]
     await store_details.add(conn, views.values())
-    return merged
+    return sales
 
 
 async def sales_of(conn: Connection, buyer_id: str, *, after: str | None, limit: int) -> list[Sale]:
@@ -103,21 +113,36 @@ async def parked_count(conn: Connection) -> int:
     return count
 
 
+async def _make(conn: Connection, sales: Sequence[Sale]) -> set[str]:
+    """The ids of those that were not there."""
+    if not sales:
+        return set()
+    rows = await conn.fetch(
+        f"""
+        INSERT INTO sales ({_COLUMNS}) SELECT * FROM {_NEW} ON CONFLICT DO NOTHING RETURNING order_id::text
+        """,  # noqa: S608 - constants
+        *_arrays(sales),
+    )
+    return {row[0] for row in rows}
+
+
 async def _write_heads(conn: Connection, sales: Sequence[Sale]) -> None:
     await conn.execute(
-        """
+        f"""
         UPDATE sales SET state = new.state, buyer_id = new.buyer_id, event_id = new.event_id,
             event_name = new.event_name, currency = new.currency, total_minor = new.total_minor,
             expires_at = new.expires_at, payment_id = new.payment_id, reason = new.reason,
             authorized_at = new.authorized_at, refunded_minor = new.refunded_minor,
             held = new.held, moved_to = new.moved_to, updated_at = new.updated_at
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
-                    $8::timestamptz[], $9::uuid[], $10::text[], $11::timestamptz[], $12::bigint[],
-                    $13::jsonb[], $14::jsonb[], $15::timestamptz[])
-            AS new (order_id, state, buyer_id, event_id, event_name, currency, total_minor,
-                    expires_at, payment_id, reason, authorized_at, refunded_minor, held, moved_to, updated_at)
-        WHERE sales.order_id = new.order_id
-        """,
+        FROM {_NEW} WHERE sales.order_id = new.order_id
+        """,  # noqa: S608 - constants
+        *_arrays(sales),
+    )
+
+
+def _arrays(sales: Sequence[Sale]) -> list[list[Any]]:
+    """One for each of _COLUMNS."""
+    return [
         [sale.order_id for sale in sales],
         [sale.state for sale in sales],
         [sale.buyer_id for sale in sales],
@@ -133,7 +158,7 @@ async def _write_heads(conn: Connection, sales: Sequence[Sale]) -> None:
         [_json(sale.held) for sale in sales],
         [_json(sale.moved_to) for sale in sales],
         [time_of(sale.updated_at_us) for sale in sales],
-    )
+    ]
 
 
 def _head(row: asyncpg.Record) -> Sale:

@@ -4,8 +4,9 @@ Every function uses the caller's connection; nothing here commits.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from portal.sale import Entry, Refund, Sale
 from portal.times import at, time_of, us_of

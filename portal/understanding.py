@@ -7,7 +7,7 @@ Laws of this file:
 - Versions newer than ours are read as ours: fields are only ever added (see ticketflow.events).
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from portal.following import FAMILY, Source
 from portal.projection import concerns, seen
@@ -34,8 +34,7 @@ from ticketflow.runtime.amqp import Delivery
 SEQ_MAX = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """An event to be applied: what it says of the sale, and the command that follows from it."""
 
     envelope: Envelope
@@ -43,8 +42,7 @@ class Fact:
     command: Envelope | None
 
 
-@dataclass(frozen=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     kind: str
 
 
@@ -93,7 +91,8 @@ def command_after(payload: Payload) -> SaleSettle | SaleReturn | None:
 
 def source_of(delivery: Delivery, meaning: Meaning) -> Source | None:
     """Where it came from, as the bridge wrote it; None when that is not said."""
-    stream, epoch, seq = (delivery.headers.get(name) for name in ("stream", "epoch", "seq"))
+    headers = delivery.headers
+    stream, epoch, seq = headers.get("stream"), headers.get("epoch"), headers.get("seq")
     if not (isinstance(stream, str) and isinstance(epoch, int) and isinstance(seq, int)):
         return None
     if lane_of(FAMILY, stream) is None or not 1 <= epoch <= SEQ_MAX or not 1 <= seq <= SEQ_MAX:

@@ -1,4 +1,4 @@
-"""The endpoints of venues, halls, events and availability."""
+"""The endpoints of venues, halls and events. What of an event is free is in api_shown.py."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 
 from reservation import bodies, store_catalogue, store_closing
 from reservation.answers import replay_headers, reply_to
+from reservation.shown import Shown
 from reservation.store_idempotency import once
 from reservation.wishes import check_id
 from ticketflow.runtime.http import Handler, Reply, Request, Route
@@ -16,8 +17,9 @@ MAKING = ("idempotency_mismatch", "store_unavailable", "outcome_unknown")
 
 
 class CatalogueApi:
-    def __init__(self, pool: PostgresPool) -> None:
+    def __init__(self, pool: PostgresPool, shown: Shown) -> None:
         self._pool = pool
+        self._shown = shown
 
     def routes(self) -> list[Route]:
         return [
@@ -61,20 +63,6 @@ class CatalogueApi:
                 "venue_unknown",
             ),
             _reading("/api/v1/events", "Events, the oldest first", self._events, bodies.Events, query=bodies.PageQuery),
-            _reading(
-                "/api/v1/events/{event_id}",
-                "An event and its tiers",
-                self._event,
-                bodies.EventWithTiers,
-                "event_unknown",
-            ),
-            _reading(
-                "/api/v1/events/{event_id}/availability",
-                "What is free, held and sold: counts of each tier, and every numbered seat",
-                self._availability,
-                bodies.Availability,
-                "event_unknown",
-            ),
         ]
 
     def _making(
@@ -119,7 +107,11 @@ class CatalogueApi:
         """POST /api/v1/admin/events/{event_id}/{verb}: repeated at will, so that it takes no Idempotency-Key."""
 
         async def handler(request: Request) -> Reply:
-            return Reply(200, await switch(self._pool, request.path["event_id"]))
+            event_id = request.path["event_id"]
+            try:
+                return Reply(200, await switch(self._pool, event_id))
+            finally:  # also when nobody knows whether it was done
+                self._shown.outdate(event_id)
 
         return Route(
             method="POST",
@@ -142,13 +134,6 @@ class CatalogueApi:
     async def _events(self, request: Request) -> Reply:
         limit, after = _page_of(request)
         return Reply(200, await store_catalogue.list_events(self._pool, limit, after))
-
-    async def _event(self, request: Request) -> Reply:
-        async with self._pool.acquire() as conn:
-            return Reply(200, await store_catalogue.read_event(conn, request.path["event_id"]))
-
-    async def _availability(self, request: Request) -> Reply:
-        return Reply(200, await store_catalogue.read_availability(self._pool, request.path["event_id"]))
 
 
 def _reading(

@@ -5,23 +5,28 @@ from math import ceil
 
 from reservation import bodies, wishes
 from reservation.answers import refused_reply, replay_headers, reply_to
+from reservation.batching import TooBusy
 from reservation.metrics import DECISIONS
 from reservation.refusals import Refused
 from reservation.store_holds import Hold, HoldStore
 from reservation.store_placing import Denied, Placed, Placing
 from reservation.store_placing import Request as PlacingRequest
+from reservation.store_releasing import Releasing
 from ticketflow.events import hold_token
-from ticketflow.runtime.http import Reply, Request, Route
+from ticketflow.runtime.http import Problem, Reply, Request, Route
+from ticketflow.runtime.http.answer import RETRY_AFTER_S
 
 TAGS = ("holds",)
+TOO_BUSY = "more buyers wait than can be served in time, and nothing was done; try again"
 TOKEN_HEADER = "X-Hold-Token"  # noqa: S105 - a name
 
 
 class HoldsApi:
     """``token_keys``: the first signs, all verify."""
 
-    def __init__(self, placing: Placing, store: HoldStore, token_keys: Sequence[str]) -> None:
+    def __init__(self, placing: Placing, releasing: Releasing, store: HoldStore, token_keys: Sequence[str]) -> None:
         self._placing = placing
+        self._releasing = releasing
         self._store = store
         self._token_keys = token_keys
 
@@ -49,6 +54,7 @@ class HoldsApi:
                     "tier_unknown",
                     "seat_unavailable",
                     "idempotency_mismatch",
+                    "too_busy",
                     "store_unavailable",
                     "outcome_unknown",
                 ),
@@ -75,6 +81,7 @@ class HoldsApi:
                     "hold_unknown",
                     "hold_sold",
                     "hold_expired",
+                    "too_busy",
                     "store_unavailable",
                     "outcome_unknown",
                 ),
@@ -86,7 +93,11 @@ class HoldsApi:
         body: bodies.PlaceHold = request.body
         general = [(wish.tier, wish.quantity) for wish in body.general]
         wish = wishes.check(body.event_id, body.buyer_id, body.seats, general, body.late)
-        decision = await self._placing.place(PlacingRequest(wish, request.idempotency_key, request.fingerprint))
+        try:
+            decision = await self._placing.place(PlacingRequest(wish, request.idempotency_key, request.fingerprint))
+        except TooBusy as busy:
+            DECISIONS.labels("too_busy").inc()
+            raise _too_busy() from busy
         if isinstance(decision, Denied):
             DECISIONS.labels(decision.refused.code).inc()
             return refused_reply(decision.refused, request.correlation_id, decision.replayed)
@@ -97,9 +108,14 @@ class HoldsApi:
         return Reply(200, _seen(await self._own(request)))
 
     async def _release(self, request: Request) -> Reply:
-        hold = await self._own(request)
-        await self._store.release(hold.row["hold_id"])
-        return Reply(200, _seen(await self._store.read(hold.row["hold_id"])))
+        hold_id, token = request.path["hold_id"], request.headers.get(TOKEN_HEADER)
+        if token is None or not hold_token.verify(self._token_keys, hold_id, token):
+            await self._own(request)  # refuses, and says why
+        try:
+            await self._releasing.release(hold_id)
+        except TooBusy as busy:
+            raise _too_busy() from busy
+        return Reply(200, _seen(await self._store.read(hold_id)))
 
     async def _own(self, request: Request) -> Hold:
         """The hold of the path, if the token in the header is its own. Raises Refused."""
@@ -127,6 +143,10 @@ class HoldsApi:
             placed_at=row["placed_at"],
             expires_at=row["expires_at"],
         )
+
+
+def _too_busy() -> Problem:
+    return Problem(503, "too_busy", TOO_BUSY, retry_after_s=RETRY_AFTER_S)
 
 
 def _seen(hold: Hold) -> bodies.HoldSeen:

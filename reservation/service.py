@@ -6,9 +6,14 @@ from pathlib import Path
 
 from reservation.api_catalogue import CatalogueApi
 from reservation.api_holds import HoldsApi
+from reservation.api_shown import ShownApi
+from reservation.maps.snapshots import Limits
+from reservation.readers import Readers
 from reservation.settings import DatabaseSettings, ReservationSettings
+from reservation.shown import Shown
 from reservation.store_holds import HoldStore
-from reservation.store_placing import Placing
+from reservation.store_placing import FLUSHERS, Placing
+from reservation.store_releasing import Releasing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
 from reservation.workers import PURGE_IDLE_S, Purger, Sweeper
@@ -31,17 +36,21 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.http import HttpServer, Route
 from ticketflow.runtime.migrate import PATIENCE_S
 from ticketflow.runtime.migrate import migrate as apply_migrations
+from ticketflow.runtime.pool import FREE_FOR_READS
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.schema import SchemaCheck, applied_in_postgres
 from ticketflow.runtime.service import Service
-from ticketflow.runtime.worker import STORE_BACKOFF_S, loop
+from ticketflow.runtime.worker import LEISURE, STORE_BACKOFF_S, loop
 
 STREAM_OUT = "reservation"
 STREAM_IN = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 # What two cores' Postgres works off without queueing inside; requests beyond wait here, for 2 s at most.
 BUYERS_CONNECTIONS = 8
+FLUSHING_CONNECTIONS = FLUSHERS + FREE_FOR_READS  # of their own: a flusher waits for no reader, nor for a detained one
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
+READERS_CONNECTIONS = 2  # nor seat maps from being seen; however many maps are read, no more are read at once
+REPLICA_ACQUIRE_S = 0.3  # where the primary would answer, nobody waits longer for a replica
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
 TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
@@ -52,10 +61,30 @@ def migrate(settings: DatabaseSettings) -> int:
     return apply_migrations(settings.database_dsn, FOLDERS, "reservation", patience_s=PATIENCE_S)
 
 
-def routes(pool: PostgresPool, outbox: Outbox[Connection], settings: ReservationSettings) -> list[Route]:
-    """Every endpoint of the service."""
-    holds = HoldsApi(Placing(pool, outbox), HoldStore(pool, outbox), settings.hold_token_keys)
-    return [*holds.routes(), *CatalogueApi(pool).routes()]
+def routes(
+    pool: PostgresPool,
+    placing: Placing,
+    outbox: Outbox[Connection],
+    settings: ReservationSettings,
+    readers: Readers | None = None,
+) -> list[Route]:
+    """Every endpoint of the service. Without ``readers`` what is shown is read from ``pool`` too."""
+    shown = Shown(readers or Readers(pool), limits_of(settings))
+    store = HoldStore(pool, outbox)
+    holds = HoldsApi(placing, Releasing(pool, outbox, store), store, settings.hold_token_keys)
+    return [
+        *holds.routes(),
+        *CatalogueApi(pool, shown).routes(),
+        *ShownApi(shown, settings.seat_map_staleness_ms).routes(),
+    ]
+
+
+def limits_of(settings: ReservationSettings) -> Limits:
+    return Limits(
+        staleness_s=settings.seat_map_staleness_ms / 1000,
+        stale_max_s=settings.seat_map_stale_max_ms / 1000,
+        bytes_max=settings.seat_map_bytes_max,
+    )
 
 
 def handlers(outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
@@ -66,7 +95,20 @@ def handlers(outbox: Outbox[Connection]) -> dict[str, Handler[Connection]]:
 async def serve(service: Service, settings: ReservationSettings) -> None:
     """Builds the service; it serves whether its neighbours are there or not."""
     buyers = PostgresPool(settings.database_dsn, name="buyers", size_max=BUYERS_CONNECTIONS)
+    flushing = PostgresPool(settings.database_dsn, name="flushing", size_max=FLUSHING_CONNECTIONS)
     background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
+    readers = PostgresPool(settings.database_dsn, name="readers", size_max=READERS_CONNECTIONS)
+    pools = [buyers, flushing, background, readers]
+    replica = None
+    if settings.database_replica_dsn is not None:
+        replica = PostgresPool(
+            settings.database_replica_dsn,
+            name="replica",
+            size_max=READERS_CONNECTIONS,
+            acquire_timeout_s=REPLICA_ACQUIRE_S,
+            any_server=True,
+        )
+        pools.append(replica)
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
@@ -87,8 +129,9 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         name=settings.instance,
         expected_errors=(Unavailable, Indefinite, OSError, TimeoutError),
     )
+    placing = Placing(buyers, outbox, flushing)
     http = HttpServer(
-        routes(buyers, outbox, settings),
+        routes(buyers, placing, outbox, settings, Readers(readers, replica)),
         title="TicketFlow reservation",
         version=_version(),
         host=settings.http_host,
@@ -98,11 +141,12 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     )
     service.health.add("postgres", buyers.ping)
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_postgres(background)).check)
-    for pool in (buyers, background):
+    for pool in pools:
         await pool.open()
         service.on_drain(pool.close, 3.0)
     await listener.start()
     service.on_drain(partial(listener.drain, FEED_DRAIN_S), FEED_DRAIN_S + 1)
+    service.on_drain(placing.drain, HTTP_DRAIN_S)
     await http.start()
     service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
     retention = Retention(background, dialect, streams=[STREAM_OUT])
@@ -114,9 +158,10 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         "sweeper",
         partial(loop, "sweeper", sweeper.run_once, idle_s=sweeper.idle_s, backoff_s=STORE_BACKOFF_S),
     )
+    for name, purge in (("purger", Purger(background).run_once), ("retention", retention.run_once)):
+        leisurely = partial(loop, name, purge, idle_s=PURGE_IDLE_S, backoff_s=STORE_BACKOFF_S, share_max=LEISURE)
+        service.run_task(name, leisurely)
     for name, run_once, idle_s in (
-        ("purger", Purger(background).run_once, PURGE_IDLE_S),
-        ("retention", retention.run_once, PURGE_IDLE_S),
         ("holes", HoleCheck(background, dialect, rewound=listener.renew).run_once, HOLES_IDLE_S),
         ("parked-watch", ParkedWatch(background, dialect, STREAM_IN).run_once, WATCH_EVERY_S),
     ):

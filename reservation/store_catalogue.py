@@ -1,10 +1,7 @@
-"""The SQL of the catalogue: venues, halls, events and what of them is free."""
+"""The SQL of the catalogue: venues, halls, events and how many of their places are free."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from reservation import bodies
 from reservation.catalogue import PlacePlan, RowPlan, TierPlan, capacity, check_event, check_hall, places
@@ -12,10 +9,9 @@ from reservation.refusals import Refused
 from ticketflow.events import new_id
 from ticketflow.runtime.postgres import Connection, PostgresPool
 
+# Instead of "or none is given": a plan that is made for both would walk over every page before the one that is wanted.
+BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 COPY_ROWS_MAX = 5000  # a second of foreign key checks at most, well below the statement time-out
-
-# What anybody would see: a place whose hold is over is free. The same rule as can_be_taken in schema/0003.
-SHOWN_STATE = "CASE WHEN u.state = 'held' AND u.held_until <= statement_timestamp() THEN 'free' ELSE u.state END"
 
 
 async def make_venue(conn: Connection, wanted: bodies.MakeVenue) -> bodies.Venue:
@@ -117,10 +113,10 @@ async def list_venues(pool: PostgresPool, limit: int, after: str | None) -> bodi
         rows = await conn.fetch(
             """
             SELECT venue_id::text, name, city FROM venues
-             WHERE $2::uuid IS NULL OR venue_id > $2 ORDER BY venue_id LIMIT $1 + 1
+             WHERE venue_id > $2 ORDER BY venue_id LIMIT $1 + 1
             """,
             limit,
-            after,
+            after or BEFORE_ALL,
         )
     items, following = _page([bodies.Venue(**row) for row in rows], limit)
     return bodies.Venues(items=items, next=items[-1].venue_id if following else None)
@@ -159,10 +155,10 @@ async def list_events(pool: PostgresPool, limit: int, after: str | None) -> bodi
         rows = await conn.fetch(
             f"""
             SELECT {EVENT_COLUMNS} FROM events
-             WHERE $2::uuid IS NULL OR event_id > $2 ORDER BY event_id LIMIT $1 + 1
+             WHERE event_id > $2 ORDER BY event_id LIMIT $1 + 1
             """,  # noqa: S608 - a constant
             limit,
-            after,
+            after or BEFORE_ALL,
         )
     items, following = _page([bodies.Event(**row) for row in rows], limit)
     return bodies.Events(items=items, next=items[-1].event_id if following else None)
@@ -176,42 +172,30 @@ async def read_event(conn: Connection, event_id: str) -> bodies.EventWithTiers:
     return bodies.EventWithTiers(**event, tiers=await _tiers(conn, event_id))
 
 
-async def read_availability(pool: PostgresPool, event_id: str) -> bodies.Availability:
-    """One snapshot: the counts and the seats belong together. Raises Refused `event_unknown`."""
-    async with pool.transaction() as conn:
-        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        as_of: datetime | None = await conn.fetchval(
-            "SELECT statement_timestamp() FROM events WHERE event_id = $1", event_id
-        )
-        if as_of is None:
-            raise Refused("event_unknown")
-        tiers = await _tiers(conn, event_id)
-        seats: str = await conn.fetchval(
-            f"""
-            SELECT coalesce(json_agg(json_build_object('seat_id', unit_id, 'label', label, 'row', row_name,
-                       'number', number, 'tier', name, 'state', {SHOWN_STATE}) ORDER BY unit_id), '[]')
-              FROM units AS u JOIN tiers USING (tier_id) WHERE u.event_id = $1 AND row_name IS NOT NULL
-            """,  # noqa: S608 - a constant
-            event_id,
-        )
-    # Passed on as it came: tens of thousands of seats as objects would hold up every other request of this process.
-    passed_on: Any = msgspec.Raw(seats.encode())
-    return bodies.Availability(event_id=event_id, as_of=as_of, tiers=tiers, seats=passed_on)
+def _counts(row_name: str) -> str:
+    """One condition for each of the four indexes: units_numbered_free, _held, units_general_free, _held."""
+    own = f"FROM units AS u WHERE u.tier_id = t.tier_id AND u.row_name {row_name}"
+    return f"""
+        SELECT (SELECT count(*) {own} AND u.state = 'free') AS free,
+               (SELECT count(*) {own} AND u.state = 'held' AND u.held_until <= statement_timestamp()) AS lapsed,
+               (SELECT count(*) {own} AND u.state = 'held' AND u.held_until > statement_timestamp()) AS held
+    """
+
+
+# Of Tier. Counted in the indexes of what is free and of what is held: a tier has as many places as its capacity says,
+# and to count the sold ones too Postgres would rather read the places of all events. What is held and over is free.
+TIERS = f"""
+    SELECT name, price_minor, numbered, capacity,
+           free + lapsed AS free, held, capacity - free - lapsed - held AS sold
+      FROM tiers AS t, LATERAL (
+        {_counts("IS NOT NULL")} WHERE numbered UNION ALL {_counts("IS NULL")} WHERE NOT numbered
+      ) AS counted
+     WHERE event_id = $1 ORDER BY position
+"""  # noqa: S608 - constants
 
 
 async def _tiers(conn: Connection, event_id: str) -> list[bodies.Tier]:
-    rows = await conn.fetch(
-        f"""
-        SELECT t.name, t.price_minor, t.numbered, t.capacity,
-               count(*) FILTER (WHERE {SHOWN_STATE} = 'free') AS free,
-               count(*) FILTER (WHERE {SHOWN_STATE} = 'held') AS held,
-               count(*) FILTER (WHERE {SHOWN_STATE} = 'sold') AS sold
-          FROM tiers AS t JOIN units AS u USING (tier_id) WHERE u.event_id = $1
-         GROUP BY t.tier_id ORDER BY t.position
-        """,  # noqa: S608 - a constant
-        event_id,
-    )
-    return [bodies.Tier(**row) for row in rows]
+    return [bodies.Tier(**row) for row in await conn.fetch(TIERS, event_id)]
 
 
 def _page(items: list[Any], limit: int) -> tuple[list[Any], bool]:

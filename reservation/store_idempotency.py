@@ -69,13 +69,17 @@ async def _once(
 
 
 async def purge(pool: PostgresPool) -> int:
-    """Deletes keys that have been kept long enough; how many. For several purgers at once."""
+    """Deletes keys that have been kept long enough; how many. For several purgers at once.
+
+    By where they stand, which the lock keeps: keys are random, and to look each of them up in the index of a million
+    reads a page for each.
+    """
     async with pool.transaction() as conn:
         status = await conn.execute(
             """
-            DELETE FROM idempotency WHERE (scope, key) IN (
-                SELECT scope, key FROM idempotency WHERE created_at < statement_timestamp() - make_interval(secs => $1)
-                 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+            DELETE FROM idempotency WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM idempotency WHERE created_at < statement_timestamp() - make_interval(secs => $1)
+                 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))
             """,
             KEPT_S,
             PURGE_ROWS_MAX,

@@ -1,32 +1,52 @@
-"""The SQL of placing holds: calls of place_holds (schema/0003) and what has to be committed with them.
+"""The SQL of placing holds: calls of decide_holds (schema/0007) and what has to be committed with them.
 
-place_holds takes many requests and decides each on its own; so does `_decide`. Requests come one by one as yet.
+Requests that queue up in this process are decided together, each on its own (see batching.py). One that has its
+neighbours wait, or harms them, is decided alone, and patiently:
+
+| what came out | what is done |
+|---|---|
+| a decision | it is the answer |
+| others have their hands on the places | together with the next ones, at once; after CONTENDED_MAX times alone |
+| deadlock, serialization failure | all of them again |
+| the connection was lost before COMMIT | all of them again, once, if that took no time |
+| the COMMIT was not answered | each alone: the key knows whether it was done |
+| a lock or the statement took too long; any other error | each alone: it may be the fault of one of them |
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 from asyncpg import Record
 
+from reservation.batching import Batcher
 from reservation.bodies import Line
-from reservation.metrics import CONTENDED
+from reservation.metrics import ALONE, CONTENDED
 from reservation.refusals import Refused
 from reservation.times import us_of
 from reservation.wishes import Wish
 from ticketflow.delivery import Outbox
 from ticketflow.events import Envelope, HoldLine, HoldPlaced, envelope_for, new_id
-from ticketflow.runtime.correlation import current_correlation
-from ticketflow.runtime.errors import Indefinite, Retryable
+from ticketflow.runtime.correlation import Correlation, current_correlation
+from ticketflow.runtime.errors import Blocked, Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.retry import retrying
 
-CONTENDED_MAX = 5  # patient attempts; one is enough, unless places go back and forth meanwhile
+FLUSHERS = 3  # one does it all, unless it is stuck or more wait than it can take
+PATIENCE_S = 0.02  # a batch takes less, unless it waits for a key, a COMMIT or a machine that is full
+TOGETHER_MAX = 32  # from there on a request costs no less, and its neighbours wait longer for it
+QUEUE_MAX = 2048  # what is worked off in a second or two
+QUEUE_WAIT_S = 2.0  # as long as the pool has a caller wait for a connection
+CONTENDED_MAX = 2  # who has them has decided by then, unless it stands still
+ALONE_MAX = 5
+SOON_S = 1.0  # a connection that was found broken at once is replaced at once; else the store is away
 
 log = get_logger("placing")
 
 _lines = msgspec.json.Decoder(list[Line])
+_encoder = msgspec.json.Encoder()
 
 
 class Request(NamedTuple):
@@ -38,7 +58,7 @@ class Request(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The hold that answers a request. ``row``: of place_holds."""
+    """The hold that answers a request. ``row``: of decide_holds."""
 
     row: Record
     lines: list[Line]
@@ -53,58 +73,142 @@ class Denied(NamedTuple):
 Decision = Placed | Denied
 
 
-class Placing:
-    """Places holds. Safe in any number of replicas."""
+class Asked(NamedTuple):
+    """A request, and under what ids its event is told: those of whoever asked, not of who flushes."""
 
-    def __init__(self, pool: PostgresPool, outbox: Outbox[Connection]) -> None:
+    request: Request
+    correlation: Correlation
+
+
+class Alone(Exception):
+    """To be decided alone. ``unknown``: it may have been done already."""
+
+    def __init__(self, reason: str, *, unknown: bool = False) -> None:
+        super().__init__(reason)
+        self.unknown = unknown
+
+
+class Placing:
+    """Places holds. Safe in any number of replicas.
+
+    ``flushing``: of FLUSHERS connections at least, which nobody else uses: who is decided together waits for no reader.
+    """
+
+    def __init__(self, pool: PostgresPool, outbox: Outbox[Connection], flushing: PostgresPool | None = None) -> None:
         self._pool = pool
+        self._flushing = flushing or pool
         self._outbox = outbox
+        self._batcher: Batcher[Asked, Decision | None] = Batcher(
+            "placing",
+            self._decide_together,
+            flushers=FLUSHERS,
+            batch_max=TOGETHER_MAX,
+            queue_max=QUEUE_MAX,
+            patience_s=PATIENCE_S,
+            wait_s=QUEUE_WAIT_S,
+        )
 
     async def place(self, request: Request) -> Decision:
-        """The one decision on the request's key, made now or earlier; committed. Raises Unavailable, Indefinite."""
+        """The one decision on the request's key, made now or earlier; committed.
+
+        Raises TooBusy, Unavailable, Indefinite.
+        """
+        asked = Asked(request, current_correlation())
         try:
-            return await retrying(lambda: self._attempt(request), attempts=CONTENDED_MAX)
-        except Indefinite:
-            # The key knows. Asked again on another connection, it gives the answer, or the request is decided now.
-            log.warning("commit_unknown", key=request.key)
-            return await retrying(lambda: self._attempt(request), attempts=CONTENDED_MAX)
+            for attempt in range(CONTENDED_MAX):
+                decision = await self._batcher.ask(asked, again=attempt > 0)
+                if decision is not None:
+                    return decision
+                CONTENDED.inc()
+        except Alone as alone:
+            return await self._decide_alone(asked, str(alone), unknown=alone.unknown)
+        return await self._decide_alone(asked, "contended", unknown=False)
 
-    async def _attempt(self, request: Request) -> Decision:
-        for patient in (False, True):
-            async with self._pool.transaction() as conn:
-                [decision] = await self._decide(conn, [request], patient)
-            if decision is not None:
-                self._outbox.notify()
-                return decision
-            CONTENDED.inc()
-        raise Retryable("other buyers have their hands on the last of these places")
+    async def drain(self) -> None:
+        """Returns when all that was asked has been answered."""
+        await self._batcher.drain()
 
-    async def _decide(self, conn: Connection, requests: Sequence[Request], patient: bool) -> list[Decision | None]:
-        """In the transaction of ``conn``; None for what is contended. Stages hold.placed for every new hold."""
-        rows = await conn.fetch("SELECT * FROM place_holds($1, $2)", _as_json(requests), patient)
-        decisions = [_decision(row) for row in rows]
-        placed = [d for d in decisions if isinstance(d, Placed) and not d.replayed]
-        await self._outbox.stage(conn, [_hold_placed(d) for d in placed])
+    async def _decide_together(self, batch: Sequence[Asked]) -> Sequence[Decision | Exception | None]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            try:
+                return await retrying(lambda: self._attempt(self._flushing, batch, patient=False))
+            except Unavailable as fault:
+                if isinstance(fault, Retryable | Blocked) or loop.time() - began > SOON_S:
+                    raise
+                return await self._attempt(self._flushing, batch, patient=False)
+        except Indefinite as fault:
+            log.warning("commit_unknown", requests=len(batch), error=str(fault))
+            return [Alone("commit_unknown", unknown=True) for _ in batch]
+        except (Retryable, Blocked) as fault:
+            log.info("batch_blocked", requests=len(batch), error=str(fault))
+            return [Alone("blocked") for _ in batch]
+        except Unavailable as fault:
+            return [Unavailable(str(fault)) for _ in batch]
+        except Exception as error:
+            log.warning("batch_failed", requests=len(batch), exc_info=error)
+            return [Alone("failed") for _ in batch]
+
+    async def _decide_alone(self, asked: Asked, reason: str, *, unknown: bool) -> Decision:
+        """In a transaction of its own, which waits for the places. ``unknown``: it may have been done already."""
+        ALONE.labels(reason).inc()
+
+        async def attempt() -> Decision:
+            [decision] = await self._attempt(self._pool, [asked], patient=True)
+            if decision is None:
+                raise Retryable("other buyers have their hands on the last of these places")
+            return decision
+
+        try:
+            try:
+                return await retrying(attempt, attempts=ALONE_MAX)
+            except Indefinite:
+                # The key knows. Asked again on another connection, it gives the answer, or the request is decided now.
+                log.warning("commit_unknown", key=asked.request.key)
+                unknown = True
+                return await retrying(attempt, attempts=ALONE_MAX)
+        except Unavailable as fault:
+            if unknown:
+                raise Indefinite(f"it may have been done, and then: {fault}") from fault
+            raise
+
+    async def _attempt(self, pool: PostgresPool, batch: Sequence[Asked], *, patient: bool) -> list[Decision | None]:
+        """One transaction; None for what is contended. Stages hold.placed for every new hold."""
+        async with pool.transaction() as conn:
+            rows = await conn.fetch(
+                "SELECT * FROM decide_holds($1::hold_request[], $2)", [_row(asked.request) for asked in batch], patient
+            )
+            decisions = [_decision(row) for row in rows]
+            await self._outbox.stage(
+                conn,
+                [
+                    _hold_placed(decision, asked.correlation)
+                    for asked, decision in zip(batch, decisions, strict=True)
+                    if isinstance(decision, Placed) and not decision.replayed
+                ],
+            )
+        self._outbox.notify()
         return decisions
 
 
-def _as_json(requests: Sequence[Request]) -> str:
-    """An array of hold_request. Hold ids are fresh: a second attempt must not take the first one's row for its own."""
-    return msgspec.json.encode(
-        [
-            {
-                "hold_id": new_id(),
-                "event_id": request.wish.event_id,
-                "buyer_id": request.wish.buyer_id,
-                "key": request.key,
-                "fingerprint": f"\\x{request.fingerprint.hex()}",
-                "seats": request.wish.seats,
-                "general": [{"tier": tier, "quantity": quantity} for tier, quantity in request.wish.general.items()],
-                "late": request.wish.late,
-            }
-            for request in requests
-        ]
-    ).decode()
+def _row(request: Request) -> tuple[object, ...]:
+    """A hold_request. Hold ids are fresh: a second attempt must not take the first one's row for its own."""
+    wish = request.wish
+    general = "[]"
+    if wish.general:
+        wanted = [{"tier": tier, "quantity": quantity} for tier, quantity in wish.general.items()]
+        general = _encoder.encode(wanted).decode()
+    return (
+        new_id(),
+        wish.event_id,
+        wish.buyer_id,
+        request.key,
+        request.fingerprint,
+        wish.seats,
+        general,
+        wish.late,
+    )
 
 
 def _decision(row: Record) -> Decision | None:
@@ -118,9 +222,8 @@ def _decision(row: Record) -> Decision | None:
     return Placed(row, _lines.decode(row["lines"]), replayed)
 
 
-def _hold_placed(placed: Placed) -> Envelope:
+def _hold_placed(placed: Placed, correlation: Correlation) -> Envelope:
     row = placed.row
-    correlation = current_correlation()
     payload = HoldPlaced(
         hold_id=str(row["hold_id"]),
         event_id=str(row["event_id"]),
@@ -128,7 +231,10 @@ def _hold_placed(placed: Placed) -> Envelope:
         buyer_id=row["buyer_id"],
         currency=row["currency"],
         total_minor=row["total_minor"],
-        lines=[HoldLine(**msgspec.structs.asdict(line)) for line in placed.lines],
+        lines=[
+            HoldLine(unit_id=line.unit_id, tier=line.tier, label=line.label, price_minor=line.price_minor)
+            for line in placed.lines
+        ],
         placed_at_us=us_of(row["placed_at"]),
         expires_at_us=us_of(row["expires_at"]),
         grace_s=row["grace_s"],

@@ -47,8 +47,10 @@ class Shop:
         self._session = session
         self._admin = {"Authorization": f"Bearer {admin_key}"}
 
-    async def get(self, path: str, token: str | None = None) -> Answer:
-        return await self._insist("GET", path, None, {"X-Hold-Token": token} if token else {})
+    async def get(self, path: str, token: str | None = None, *, fresh: bool = False) -> Answer:
+        """``fresh``: as it is now, past what the shop keeps in memory for a second."""
+        headers = {"X-Hold-Token": token} if token else {}
+        return await self._insist("GET", path, None, headers | ({"Cache-Control": "no-cache"} if fresh else {}))
 
     async def post(self, path: str, body: object, *, token: str | None = None, wait_for: str = "") -> Answer:
         """``wait_for``: a problem's code that only means "not yet"."""

@@ -50,8 +50,9 @@ def _feed(tier: str, *names: str) -> dict[str, Recipe]:
     return tls(tier, tuple(host for name in names for host in (*_replicas(name, 2), name)), "feed")
 
 
-def _postgres_dsn(user: str, database: str) -> Derived:
-    hosts = ",".join(f"{host}:5432" for host in _replicas("haproxy", 2))
+def _postgres_dsn(user: str, database: str, port: int = 5432) -> Derived:
+    """``port``: HAProxy's, 5432 for the primary, 5433 for the replicas."""
+    hosts = ",".join(f"{host}:{port}" for host in _replicas("haproxy", 2))
     options = f"sslmode=verify-full&sslrootcert={MOUNTED_AT}/ca.crt"
     return Derived(f"postgresql://{user}:{{}}@{hosts}/{database}?{options}", (f"postgres/{user}-password",))
 
@@ -116,6 +117,7 @@ TIERS = (
         APP,
         {
             "database-dsn": _postgres_dsn("reservation", "reservation"),
+            "database-replica-dsn": _postgres_dsn("reservation", "reservation", 5433),
             "admin-key": Password(),
             "hold-token-keys": Password(),  # a list with one key in it
             **_feed("reservation", "reservation"),

@@ -75,8 +75,10 @@ async def buy(shop: Shop, crowd: Crowd, event_id: str, buyer_id: str) -> Sale:
 
 
 async def _take_a_seat(shop: Shop, crowd: Crowd, event_id: str, buyer_id: str) -> Any | None:
+    snatched = False
     while True:
-        seats = (await shop.get(f"/api/v1/events/{event_id}/availability")).expect("availability")["seats"]
+        path = f"/api/v1/events/{event_id}/availability"
+        seats = (await shop.get(path, fresh=snatched)).expect("availability")["seats"]
         free = [seat["seat_id"] for seat in seats if seat["state"] == "free"]
         if not free:
             return None
@@ -85,6 +87,7 @@ async def _take_a_seat(shop: Shop, crowd: Crowd, event_id: str, buyer_id: str) -
         if answer.code != "seat_unavailable":
             return answer.expect("a hold")
         crowd.refused_seats += 1
+        snatched = True
 
 
 async def _end_of(shop: Shop, order: str, token: str) -> str:

@@ -35,7 +35,7 @@ def after_a_step(end: End, arrived: int, waiting_before: int, waiting_since: flo
     if isinstance(core, ReceiverProtocol):
         assert sum(len(frame.bodies) for frame in end.unacked) <= core.limits.window_events
         assert sum(len(body) for frame in end.unacked for body in frame.bodies) <= core.limits.window_bytes
-    held = len(core._reader._buffer)
+    held = len(core._reader._begun)
     assert held <= FRAME_BYTES_MAX + HEADER_BYTES + arrived, f"{held} bytes are held"
     if not acted:
         windows = end.now - waiting_since + 2

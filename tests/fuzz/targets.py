@@ -30,7 +30,7 @@ def frames(data: bytes) -> Words:
             reader.feed(stream[at : at + cut])
             while (body := reader.next()) is not None:
                 bodies.append(bytes(body))
-            assert len(reader._buffer) <= cap + 4 + cut
+            assert len(reader._begun) <= cap + 4 + cut
     except RemoteProtocolError as error:
         refused = error.code
     expected, code, partial = _cut_by_hand(stream, cap)

@@ -113,7 +113,16 @@ class Event:
     seats: list[str] = field(default_factory=list)
 
     async def availability(self) -> Any:
-        answer = await self.shop.insist("GET", f"/api/v1/events/{self.event_id}/availability")
+        """The seat map, as it is now."""
+        return await self._now("/availability")
+
+    async def page(self) -> Any:
+        return await self._now("")
+
+    async def _now(self, end: str) -> Any:
+        """Past what replicas keep in memory."""
+        path = f"/api/v1/events/{self.event_id}{end}"
+        answer = await self.shop.insist("GET", path, headers={"Cache-Control": "no-cache"})
         assert answer.status == 200, answer
         return answer.body
 

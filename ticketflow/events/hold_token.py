@@ -5,7 +5,6 @@ not arrived yet (`order_not_yet`) from an id that never existed, without asking 
 """
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -23,5 +22,5 @@ def verify(keys: Sequence[str], hold_id: str, token: str) -> bool:
 
 
 def _token(key: str, hold_id: str) -> str:
-    digest = hmac.new(key.encode(), b"ticketflow hold " + hold_id.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key.encode(), b"ticketflow hold " + hold_id.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

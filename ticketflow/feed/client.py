@@ -20,13 +20,13 @@ from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Ack, Hello, Welcome
 from ticketflow.feed.metrics import (
-    ACK_SECONDS,
     CONNECTS,
     ENDED,
     SESSIONS_OPEN,
     SESSIONS_OPENED,
     WINDOW_EVENTS,
     WINDOW_EVENTS_MAX,
+    SenderMeter,
 )
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.rotation import Rotation
@@ -86,6 +86,7 @@ class SenderSession:
     """One open session. Not thread-safe; ``send`` is for one task at a time, ``wait_ack`` for another."""
 
     welcome: Welcome
+    _meter: SenderMeter  # with ``welcome``
 
     def __init__(self, address: Address, hello: Hello, limits: Limits, rotation: Rotation) -> None:
         self.address = address
@@ -129,8 +130,10 @@ class SenderSession:
             if self._core.state is State.FINISHING:
                 raise SessionLost("the session is ending; no more events may be sent")
             if self._link.writable.is_set():
+                idle = self._core.window_events_used == 0
                 index = self._core.offer(first_seq, bodies, index, self._loop.time())
-                self._link.settle()
+                # What comes alone leaves at once. Where much comes, fewer and longer writes carry more.
+                self._link.settle(at_once=idle and self._core.pending_bytes <= self._limits.frame_target_bytes)
             if index >= len(bodies):
                 return
             await self._change(None)
@@ -209,13 +212,12 @@ class SenderSession:
     def _event(self, event: Event) -> None:
         stream = self.hello.stream
         if isinstance(event, Ack):
-            if self._core.ack_delay_s is not None:
-                ACK_SECONDS.labels(stream).observe(self._core.ack_delay_s)
-            WINDOW_EVENTS.labels(Role.SENDER, stream).set(self._core.window_events_used)
+            self._meter.acked(self._core.ack_delay_s, self._core.window_events_used)
         elif isinstance(event, Welcome):
             self.welcome = event
             self._acked_told = event.watermark
             self._link.stream = stream
+            self._meter = SenderMeter(stream)
             WINDOW_EVENTS_MAX.labels(stream).set(event.window_events)
             SESSIONS_OPENED.labels(Role.SENDER, stream).inc()
             SESSIONS_OPEN.labels(Role.SENDER, stream).inc()

@@ -2,7 +2,7 @@
 
 Laws:
 - It decides nothing about the protocol; it moves bytes and time in, bytes out, and hands events to its owner.
-- Output is coalesced: everything queued in one turn of the loop leaves in one write.
+- Output is coalesced: everything queued in one turn of the loop leaves in one write; but for what somebody waits for.
 - A connection always ends: close, linger and abort each have a deadline.
 """
 
@@ -108,8 +108,13 @@ class Link(asyncio.Protocol):
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
-    def settle(self) -> None:
-        """Call after using the core: writes what it queued, and closes the connection if the session has ended."""
+    def settle(self, *, at_once: bool = False) -> None:
+        """Call after using the core: writes what it queued, and closes the connection if the session has ended.
+
+        ``at_once``: now, not at the end of this turn of the loop, as the peer has nothing to do before he has it.
+        """
+        if at_once:
+            self._flush()
         self._settle()
 
     def end(self, events: list[Event]) -> None:

@@ -131,30 +131,42 @@ AnyMessage = Hello | Welcome | Events | Ack | Ping | Pong | Refuse | Goodbye
 MESSAGES: tuple[type[Message], ...] = (Hello, Welcome, Events, Ack, Ping, Pong, Refuse, Goodbye)
 
 _HELLO_FIELDS = Hello.__struct_fields__[:-1]
+_WITH_MORE = (Hello, Welcome)  # may carry elements that this version does not know
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
 
 def encode(message: Message) -> bytes:
     """The body of the frame that carries ``message``. A HELLO without forks is as it was before there were any."""
+    return _encoder.encode(_wire(message))
+
+
+def append(message: Message, out: bytearray) -> None:
+    """The same at the end of ``out``, without a copy in between."""
+    _encoder.encode_into(_wire(message), out, -1)
+
+
+def _wire(message: Message) -> object:
     if isinstance(message, Hello) and not message.forks:
-        return _encoder.encode(("hello", *(getattr(message, name) for name in _HELLO_FIELDS)))
-    return _encoder.encode(message)
+        return ("hello", *(getattr(message, name) for name in _HELLO_FIELDS))
+    return message
 
 
-def decode(body: bytes | bytearray) -> AnyMessage:
+def decode(body: bytes | bytearray | memoryview) -> AnyMessage:
     """The message in a frame's body. Raises RemoteProtocolError (bad_message, frame_too_large)."""
     try:
         message = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise RemoteProtocolError(Code.BAD_MESSAGE, clip(str(error))) from error
-    if not isinstance(message, Events) and len(body) > SMALL_BYTES_MAX:
+    if isinstance(message, Events):  # first: it is what there is most of
+        if message.last_seq > SEQ_MAX:
+            raise RemoteProtocolError(Code.BAD_MESSAGE, f"seq {message.last_seq} is out of bounds")
+        return message
+    if len(body) > SMALL_BYTES_MAX:
         raise RemoteProtocolError(
             Code.FRAME_TOO_LARGE, f"a message of {len(body)} bytes; only events may have more than {SMALL_BYTES_MAX}"
         )
-    if isinstance(message, Events) and message.last_seq > SEQ_MAX:
-        raise RemoteProtocolError(Code.BAD_MESSAGE, f"seq {message.last_seq} is out of bounds")
-    if isinstance(message, Hello | Welcome):
+    if isinstance(message, _WITH_MORE):
         check_nesting(body, NESTING_MAX)
     if isinstance(message, Hello):
         _check_forks(message)

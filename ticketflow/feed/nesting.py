@@ -13,7 +13,7 @@ _FIXED |= {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 
 _CONTAINERS = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 
-def check_nesting(body: bytes | bytearray, levels_max: int) -> None:
+def check_nesting(body: bytes | bytearray | memoryview, levels_max: int) -> None:
     """Pass if ``body`` is msgpack without ext types that nests at most ``levels_max`` deep inside its outer array.
 
     Raises RemoteProtocolError (bad_message). Takes time linear in the length of ``body``.
@@ -34,7 +34,7 @@ def check_nesting(body: bytes | bytearray, levels_max: int) -> None:
         raise RemoteProtocolError(Code.BAD_MESSAGE, "bytes after the message")
 
 
-def _step(body: bytes | bytearray, at: int) -> tuple[int, int | None]:
+def _step(body: bytes | bytearray | memoryview, at: int) -> tuple[int, int | None]:
     """Read one head at ``at``: where the next head stands, and the number of items if it opens a container."""
     if at >= len(body):
         raise RemoteProtocolError(Code.BAD_MESSAGE, "the message ends inside a value")

@@ -9,6 +9,7 @@ Laws:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 
 from ticketflow.feed.errors import (
@@ -33,9 +34,9 @@ from ticketflow.feed.messages import (
     Pong,
     Refuse,
     Welcome,
+    append,
     clip,
     decode,
-    encode,
 )
 from ticketflow.feed.states import TRANSITIONS, Role, State, Way
 
@@ -210,10 +211,9 @@ class Protocol:
         """Say that no more events may follow. Once; allowed while streaming."""
         self._send(Goodbye(clip(reason)))
 
-    def data_to_send(self) -> bytes:
-        """Take the bytes that wait to be written, all of them."""
-        data = bytes(self._out)
-        self._out.clear()
+    def data_to_send(self) -> bytearray:
+        """Take the bytes that wait to be written, all of them. They are the caller's: nothing here changes them."""
+        data, self._out = self._out, bytearray()
         self.counts.bytes_out += len(data)
         return data
 
@@ -246,7 +246,7 @@ class Protocol:
 
     def _send(self, message: Message) -> None:
         self._turn(Way.SEND, message)
-        write_frame(self._out, encode(message))
+        write_frame(self._out, partial(append, message))
         self.counts.frames_out += 1
 
     def _turn(self, way: Way, message: Message) -> None:

@@ -1,6 +1,8 @@
 """The sender's end of a session, without I/O."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from ticketflow.feed.errors import Code, LocalProtocolError, PeerSilent, RemoteProtocolError
 from ticketflow.feed.limits import (
@@ -67,30 +69,38 @@ class SenderProtocol(Protocol):
         if start >= total or self.state is not State.STREAMING:
             return start
         self._check_seq(first_seq + start, first_seq + total - 1)
-        window, frame = self._window, self._open
-        target = self.limits.frame_target_bytes
-        while start < total:
-            body = bodies[start]
-            size = len(body)
-            if not 1 <= size <= EVENT_BYTES_MAX:
-                raise LocalProtocolError(f"an event of {size} bytes; 1 to {EVENT_BYTES_MAX} are allowed")
-            if len(frame) >= window.events_free or self._open_bytes + size > window.bytes_free:
-                break
-            if frame and (self._open_bytes + size > target or len(frame) >= EVENTS_PER_FRAME_MAX):
-                self._seal()
-            if not frame:
+        room = max(self._window.events_free - len(self._open), 0)
+        part = bodies[start : start + room]
+        ends = list(accumulate(map(len, part)))  # of each body, in bytes from the first of ``part`` on
+        good = _good_sizes(part, ends)
+        taken = bisect_right(ends, self._window.bytes_free - self._open_bytes, 0, good)
+        self._take(first_seq + start, part, ends, taken, now)
+        if taken == good < len(part):
+            raise LocalProtocolError(f"an event of {len(part[good])} bytes; 1 to {EVENT_BYTES_MAX} are allowed")
+        return start + taken
+
+    def _take(self, first_seq: int, part: Sequence[bytes], ends: list[int], taken: int, now: float) -> None:
+        """Put ``part[:taken]`` into frames, each closed when the next event would make it too long."""
+        index = start_bytes = 0
+        while index < taken:
+            frame_max = min(taken, index + EVENTS_PER_FRAME_MAX - len(self._open))
+            fits = bisect_right(ends, start_bytes + self.limits.frame_target_bytes - self._open_bytes, index, frame_max)
+            if not self._open:
                 self._open_since = now
-            frame.append(body)
-            self._open_bytes += size
-            self.sent = first_seq + start
-            start += 1
-        return start
+                fits = max(fits, index + 1)  # a frame has one event at least, whatever its size
+            elif fits <= index:
+                self._seal()
+                continue
+            self._open += part[index:fits]
+            self._open_bytes += ends[fits - 1] - start_bytes
+            index, start_bytes = fits, ends[fits - 1]
+            self.sent = first_seq + index - 1
 
     def goodbye(self, reason: str) -> None:
         self._seal()
         super().goodbye(reason)
 
-    def data_to_send(self) -> bytes:
+    def data_to_send(self) -> bytearray:
         self._seal()
         return super().data_to_send()
 
@@ -114,7 +124,7 @@ class SenderProtocol(Protocol):
         """Make a frame of the events that were taken."""
         if not self._open:
             return
-        bodies, self._open[:] = list(self._open), []
+        bodies, self._open = self._open, []
         size, self._open_bytes = self._open_bytes, 0
         if self.state is not State.STREAMING:
             return  # the session ended under them: they were not sent
@@ -164,3 +174,10 @@ class SenderProtocol(Protocol):
     def _phase_over(self, now: float, events: list[Event]) -> None:
         self._write_refuse(Code.HANDSHAKE_TIMEOUT, "no WELCOME came in time", None)
         events += self._end(PeerSilent(f"no answer to HELLO within {self.limits.welcome_timeout_s} s"))
+
+
+def _good_sizes(part: Sequence[bytes], ends: list[int]) -> int:
+    """How many bodies at the front of ``part`` have a size that an event may have; ``ends`` are their sums."""
+    if all(part) and (not part or ends[-1] <= EVENT_BYTES_MAX or max(map(len, part)) <= EVENT_BYTES_MAX):
+        return len(part)
+    return next((index for index, body in enumerate(part) if not 1 <= len(body) <= EVENT_BYTES_MAX), len(part))

@@ -7,6 +7,7 @@ Laws:
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ticketflow.feed.errors import Code, FeedError, Refusal
 from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Events, Goodbye, Hello
-from ticketflow.feed.metrics import APPLY_SECONDS, ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS
+from ticketflow.feed.metrics import ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS, ReceiverMeter
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.receiving import Position, ReceiverProtocol
 from ticketflow.feed.states import Role, State
@@ -68,6 +69,8 @@ class Desk(Interface):
 
 class ReceiverSession:
     """``number``: order of arrival, by which the newest session of a stream is known."""
+
+    _meter: ReceiverMeter  # from WELCOME on
 
     def __init__(self, desk: Desk, number: int) -> None:
         self.number = number
@@ -153,6 +156,7 @@ class ReceiverSession:
             self.refuse(Code.SUPERSEDED, "a newer session of this stream was opened")
             return
         self.link.stream = hello.stream
+        self._meter = ReceiverMeter(hello.stream)
         SESSIONS_OPENED.labels(Role.RECEIVER, hello.stream).inc()
         SESSIONS_OPEN.labels(Role.RECEIVER, hello.stream).inc()
         self._core.welcome(position, asyncio.get_running_loop().time())
@@ -192,9 +196,9 @@ class ReceiverSession:
         """Apply one batch and acknowledge it; False when that ended the session."""
         first_seq, bodies = self._batch()
         self._applying = True
+        began = time.perf_counter()
         try:
-            with APPLY_SECONDS.labels(hello.stream).time():
-                watermark = await self._desk.receiver.apply(hello, first_seq, bodies)
+            watermark = await self._desk.receiver.apply(hello, first_seq, bodies)
         except Refusal as refusal:
             self.refuse(refusal.code, refusal.reason, refusal.retry_after_s)
             return False
@@ -205,23 +209,26 @@ class ReceiverSession:
             return False
         finally:
             self._applying = False
+            self._meter.applied(time.perf_counter() - began)
         return self._acknowledge(watermark, first_seq + len(bodies) - 1)
 
     def _acknowledge(self, watermark: int, last_seq: int) -> bool:
         if self._core.state is State.CLOSED:
             return False
         self._core.ack(max(watermark, self._core.acked or 0))
-        WINDOW_EVENTS.labels(Role.RECEIVER, self.link.stream or "").set(self._core.window_events_used)
+        self._meter.acknowledged(self._core.window_events_used)
         if watermark < last_seq:
             self.refuse(Code.UNAVAILABLE, f"applied up to {watermark} only", self._desk.limits.unavailable_retry_s)
             return False
-        self.link.settle()
+        self.link.settle(at_once=True)  # before the next batch is begun: its first steps may take milliseconds
         return True
 
     def _batch(self) -> tuple[int, list[bytes]]:
         """Take from the queue what goes into one apply: frames that follow one another, up to the limits."""
         limits = self._desk.limits
         first = self._queue.popleft()
+        if not self._queue:
+            return first.first_seq, first.bodies
         bodies = list(first.bodies)
         size = sum(map(len, bodies))
         while self._queue and self._queue[0].first_seq == first.first_seq + len(bodies):

@@ -2,26 +2,22 @@
 
 Laws of this module and of ``amqp_session``:
 - A session never repairs itself. When anything about it fails it is *lost*, and the user opens another: delivery tags
-  and publishes in flight belong to one channel, and a library that swaps the channel underneath hides which of them it
-  lost. (So ``connect_robust`` is not used: it waits without end for a reconnect, aio-pika#636, and restores in loops.)
+  and publishes in flight belong to one channel, and whoever swaps the channel underneath hides which of them it lost.
 - Everything has a deadline. Heartbeats every 5 s find a dead peer that nobody talks to; deadlines find it sooner.
 - Errors leave as ``Unavailable`` (it did not happen) or ``Indefinite`` (it may have happened).
 - Any node will do, and the one that has just failed us will not: after a lost session or a failed attempt the next
   address is tried, without waiting for a node that does not answer to say goodbye.
-- An `amqps` address is never dialled without ``NodeTls``: the library would trust any CA of the machine's.
+- An `amqps` address is never dialled without ``NodeTls``, which knows whom we may talk to.
+- The connection is our own (``amqp_connection``), for a library's makes a task of every message: decision 31.
 """
 
 import asyncio
-import logging
 from collections import deque
 from contextlib import suppress
 
-import aio_pika
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
-from aiormq.channel import Channel as RawChannel
-from yarl import URL
-
 from ticketflow.events.topology import Topology
+from ticketflow.runtime.amqp_connection import Connection
+from ticketflow.runtime.amqp_handshake import with_defaults
 from ticketflow.runtime.amqp_message import Delivery, Headers, Outgoing, Published, QueueFacts
 from ticketflow.runtime.amqp_session import CLOSE_TIMEOUT_S, Session, unavailable
 from ticketflow.runtime.amqp_tls import NodeTls
@@ -29,13 +25,9 @@ from ticketflow.runtime.errors import RuntimeFault, Unavailable
 
 __all__ = ["Broker", "Delivery", "Headers", "Outgoing", "Published", "QueueFacts", "Session"]
 
-HEARTBEAT_S = 5
 # A node that runs opens a session in 20 ms, in 0.4 s on a machine with ten times more work than cores. The address of a
 # container that is gone answers nothing at all; should it be the next one, the one after it is tried 2 s later.
 CONNECT_TIMEOUT_S = 2.0
-
-for _noisy in ("aiormq", "aio_pika"):  # they log each failure that we raise, every second, with a traceback
-    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 
 class Broker:
@@ -45,7 +37,7 @@ class Broker:
     """
 
     def __init__(self, url: str, topology: Topology, *, name: str, tls: NodeTls | None = None) -> None:
-        self._urls = deque(_with_defaults(each.strip(), name) for each in url.split(","))
+        self._urls = deque(with_defaults(each.strip(), name) for each in url.split(","))
         if tls is None and any(each.scheme == "amqps" for each in self._urls):
             raise ValueError("an amqps URL, and no certificates for it")
         self._tls = tls
@@ -87,30 +79,18 @@ class Broker:
     async def _open(self) -> Session:
         url = self._urls[0]
         tls = self._tls if url.scheme == "amqps" else None
-        connection = aio_pika.Connection(url)
-        if tls is not None:
-            connection.kwargs["transport_factory"] = tls  # for aiormq; aio-pika hands on what is here
+        connection = Connection(url)
         try:
             with unavailable("connecting"):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await connection.connect()
-                    channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-                    await channel.initialize()
-                    raw = await channel.get_underlay_channel()
-                    assert isinstance(raw, RawChannel)
-                    session = Session(connection, channel, raw)
+                    await connection.open(tls)
+                    session = await Session.opened(connection)
             await session.declare(self._topology)
         except BaseException as error:
-            greeted = connection.transport is not None
-            with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await connection.close()  # also one that never connected: else its finalizer tries to
-            if tls is not None and not greeted and isinstance(error, Unavailable):
+                    await connection.close()
+            if tls is not None and not connection.greeted and isinstance(error, Unavailable):
                 raise (tls.failure(url, error) or error) from error.__cause__
             raise
         return session
-
-
-def _with_defaults(url: str, name: str) -> URL:
-    parsed = URL(url)
-    return parsed.update_query({"heartbeat": str(HEARTBEAT_S), "name": name} | dict(parsed.query))

@@ -1,16 +1,16 @@
 """What goes into an AMQP session and what comes out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from ticketflow.runtime.errors import RuntimeFault
 
 Headers = Mapping[str, str | int]
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A message to be published: persistent, mandatory."""
 
     exchange: str
@@ -19,8 +19,7 @@ class Outgoing:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """A message that arrived and waits for its ack. ``tag`` is of this session only."""
 
     tag: int

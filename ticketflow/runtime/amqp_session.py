@@ -7,54 +7,62 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from uuid import uuid4
 
-from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
-from aiormq.abc import DeliveredMessage
-from aiormq.channel import Channel as RawChannel
 from pamqp import commands
 
 from ticketflow.events.topology import Topology
+from ticketflow.runtime.amqp_channel import Closed
+from ticketflow.runtime.amqp_connection import Connection
+from ticketflow.runtime.amqp_content import acknowledged
 from ticketflow.runtime.amqp_message import Delivery, Outgoing, Published, QueueFacts
-from ticketflow.runtime.errors import Indefinite, RuntimeFault, Unavailable
+from ticketflow.runtime.amqp_publishing import Publishing
+from ticketflow.runtime.errors import Unavailable
 
 CALL_TIMEOUT_S = 3.0
-CONFIRM_TIMEOUT_S = 5.0  # without any confirm; a quorum queue that elects a leader needs one or two seconds
 CLOSE_TIMEOUT_S = 2.0
 LOST_CLOSE_TIMEOUT_S = 0.1  # to say goodbye costs nothing; to hear it from a dead node would hold up the next session
-IN_FLIGHT_MAX = 256  # 64 saturate a quorum queue, more only add latency: this bounds memory, not speed
 IDLE_S = 30.0
 SUBSCRIPTION_PREFETCH = 10
-PERSISTENT = 2
 
 
 class Session:
-    """One connection and its channel. Made by ``Broker``; closed by whoever opened it."""
+    """Made by ``opened``, for ``Broker``; closed by whoever opened it."""
 
-    def __init__(self, connection: AbstractConnection, channel: AbstractChannel, raw: RawChannel) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._channel = channel  # aio-pika itself holds channels weakly
-        self._raw = raw
+        self._channel = connection.channel(self)
+        self._publishing = Publishing(connection, self._channel.number, self._given_up)
         self._arrived = asyncio.Event()  # a delivery, or the end
         self._deliveries: deque[Delivery] = deque()
-        self._settled = 0  # publishes that have ended, one way or the other
-        self._refused = False  # a message got a nack
         self.lost: str | None = None  # why
         self.node_failed = False  # whether the next session is better opened at another node
-        raw.closing.add_done_callback(self._on_closing)
-        raw.on_consumer_cancel_callbacks.add(self._on_cancel)
+
+    @classmethod
+    async def opened(cls, connection: Connection) -> "Session":
+        """On a channel of its own, with confirms. Raises OSError."""
+        session = cls(connection)
+        connection.on_flow = session._publishing.look
+        await session._channel.open()
+        await session._channel.call(commands.Confirm.Select(), commands.Confirm.SelectOk)
+        return session
 
     async def declare(self, topology: Topology) -> None:
         """Declares all of it. Raises Unavailable, also when it exists with other arguments."""
+        call = self._channel.call
         with unavailable("declaring the topology"):
             async with asyncio.timeout(CALL_TIMEOUT_S * 2):
                 for exchange in topology.exchanges:
-                    await self._raw.exchange_declare(exchange.name, exchange_type=exchange.kind, durable=True)
+                    await call(
+                        commands.Exchange.Declare(exchange=exchange.name, exchange_type=exchange.kind, durable=True),
+                        commands.Exchange.DeclareOk,
+                    )
                 for queue in topology.queues:
-                    await self._raw.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+                    await call(
+                        commands.Queue.Declare(queue=queue.name, durable=True, arguments=dict(queue.arguments)),
+                        commands.Queue.DeclareOk,
+                    )
                 for binding in topology.bindings:
-                    await self._raw.queue_bind(binding.queue, binding.exchange, binding.pattern)
+                    await self._bind(binding.queue, binding.exchange, binding.pattern)
 
     async def publish(self, messages: Sequence[Outgoing]) -> Published:
         """Publishes in order, many in flight, and waits for every confirm.
@@ -64,94 +72,25 @@ class Session:
 
         A nack ends the session too. The node looks up the queue's leader once a channel; a channel that was opened just
         after the leader had died asks the dead one for ever (RabbitMQ 3.10), and its nack is all we hear of it.
+
+        Raises ValueError, and publishes none of those that had not gone out, when a name has more than 255 bytes.
         """
-        waiting: deque[asyncio.Task[RuntimeFault | None]] = deque()
-        confirmed, failure, position = 0, None, 0
-        try:
-            while failure is None and confirmed < len(messages):
-                while position < len(messages) and len(waiting) < IN_FLIGHT_MAX:
-                    waiting.append(asyncio.create_task(self._publish_one(messages[position])))
-                    position += 1
-                failure = await self._confirmation(waiting[0])
-                if failure is None:
-                    waiting.popleft()
-                    confirmed += 1
-            if failure is not None and waiting and self.lost is None:
-                # Confirms of later messages are on their way: without them, their second copies would race with them.
-                await asyncio.wait(waiting, timeout=CONFIRM_TIMEOUT_S)
-            if self._refused:
-                self.give_up("a message was refused", node_failed=False)
-        finally:
-            for task in waiting:
-                task.cancel()
-            if waiting:
-                await asyncio.wait(waiting)
-        return Published(confirmed, failure)
-
-    async def _confirmation(self, task: "asyncio.Task[RuntimeFault | None]") -> RuntimeFault | None:
-        while not task.done():
-            before = self._settled
-            await asyncio.wait((task,), timeout=CONFIRM_TIMEOUT_S)
-            if not task.done() and self._settled == before and not await self._blocked():
-                self.give_up(f"no confirm within {CONFIRM_TIMEOUT_S:g} s")
-                return Indefinite(f"RabbitMQ confirmed nothing within {CONFIRM_TIMEOUT_S:g} s")
-        return task.result()
-
-    async def _blocked(self) -> bool:
-        """Whether the broker has told us that it reads no publishes now (memory or disk alarm)."""
-        transport = self._connection.transport
-        try:
-            async with asyncio.timeout(0):  # ``ready`` returns at once when nothing blocks
-                if transport is not None:
-                    await transport.ready()
-        except TimeoutError:
-            return True
-        return False
-
-    async def _publish_one(self, message: Outgoing) -> RuntimeFault | None:
-        properties = commands.Basic.Properties(
-            delivery_mode=PERSISTENT,
-            message_id=uuid4().hex,  # unique for each attempt: aiormq finds the returned message by it
-            headers=dict(message.headers),
-            content_type="application/msgpack",
-        )
-        try:
-            await self._raw.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=properties,
-                mandatory=True,
-                wait=False,
-            )
-        except PublishError:
-            return Unavailable(f"RabbitMQ has no queue for {message.routing_key!r} on {message.exchange!r}")
-        except DeliveryError:
-            self._refused = True
-            return Unavailable("RabbitMQ refused a message (nack): its queue is full or unavailable")
-        except asyncio.CancelledError:
-            if _cancelled_from_outside():
-                raise
-            return Indefinite("the channel was closed before the confirm")
-        except CONNECTION_EXCEPTIONS as error:
-            return Indefinite(f"the channel was lost before the confirm: {error!r}")
-        finally:
-            self._settled += 1
-        return None
+        return await self._publishing.publish(messages)
 
     async def consume(self, queue: str, *, prefetch: int) -> None:
         """Registers as a consumer; ``take`` gives what arrives, at most ``prefetch`` unacknowledged."""
         with unavailable("consuming"):
             async with asyncio.timeout(CALL_TIMEOUT_S * 2):
-                await self._raw.basic_qos(prefetch_count=prefetch)
-                await self._raw.basic_consume(queue, self._on_delivery)
+                await self._channel.call(commands.Basic.Qos(prefetch_count=prefetch), commands.Basic.QosOk)
+                await self._channel.call(commands.Basic.Consume(queue=queue), commands.Basic.ConsumeOk)
 
     async def subscribe(self, exchange: str, queue: str, arguments: Mapping[str, str | int | bool]) -> None:
         """Consumes what ``exchange`` gets from now on, by a ``queue`` of our own that goes with this session."""
+        declare = commands.Queue.Declare(queue=queue, exclusive=True, auto_delete=True, arguments=dict(arguments))
         with unavailable("subscribing"):
             async with asyncio.timeout(CALL_TIMEOUT_S * 2):
-                await self._raw.queue_declare(queue, exclusive=True, auto_delete=True, arguments=dict(arguments))
-                await self._raw.queue_bind(queue, exchange)
+                await self._channel.call(declare, commands.Queue.DeclareOk)
+                await self._bind(queue, exchange, "")
         await self.consume(queue, prefetch=SUBSCRIPTION_PREFETCH)
 
     async def take(self, most: int, idle_s: float = IDLE_S) -> list[Delivery]:
@@ -174,16 +113,21 @@ class Session:
     async def ack(self, tag: int) -> None:
         """Acknowledges this delivery and all before it. Raises Unavailable: they will then be delivered again."""
         self.check()
-        with unavailable("acknowledging"):
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._raw.basic_ack(tag, multiple=True)
+        self._connection.write(acknowledged(tag, self._channel.number))
 
     async def queue_facts(self, queue: str) -> QueueFacts:
         """Asks on a channel of its own, since a queue that is gone closes the channel. Raises Unavailable."""
         with unavailable(f"looking at {queue}"):
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                async with self._connection.channel(publisher_confirms=False) as probe:
-                    facts = (await probe.declare_queue(queue, passive=True)).declaration_result
+                probe = self._connection.channel()
+                await probe.open()
+                look = commands.Queue.Declare(queue=queue, passive=True)
+                try:
+                    facts = await probe.call(look, commands.Queue.DeclareOk)
+                except Closed:  # by the broker: there is no such queue
+                    self._connection.forget(probe)
+                    raise
+                await self._connection.close_channel(probe)
         return QueueFacts(facts.message_count or 0, facts.consumer_count or 0)
 
     def check(self) -> None:
@@ -195,55 +139,48 @@ class Session:
         """Marks the session as lost: whoever waits on it is told, and the broker opens another next time."""
         if self.lost is None:
             self.lost, self.node_failed = why, node_failed
+            self._publishing.end(why)
         self._arrived.set()
 
     async def close(self, why: str = "closed by us") -> None:
         """Never raises, and takes CLOSE_TIMEOUT_S at most. Unacknowledged deliveries go back to the queue."""
         timeout_s = CLOSE_TIMEOUT_S if self.lost is None else LOST_CLOSE_TIMEOUT_S
         self.give_up(why, node_failed=False)
-        with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._connection.close()
 
-    def _on_closing(self, closing: "asyncio.Future[object]") -> None:
-        error = None if closing.cancelled() else closing.exception()
-        self.give_up(f"the channel was closed: {error!r}")
+    async def _bind(self, queue: str, exchange: str, pattern: str) -> None:
+        bind = commands.Queue.Bind(queue=queue, exchange=exchange, routing_key=pattern)
+        await self._channel.call(bind, commands.Queue.BindOk)
 
-    def _on_cancel(self, frame: commands.Basic.Cancel) -> None:
-        self.give_up(f"the broker cancelled our consumer {frame.consumer_tag}")
+    def _given_up(self, why: str, node_failed: bool) -> None:
+        self.give_up(why, node_failed=node_failed)
 
-    async def _on_delivery(self, message: DeliveredMessage) -> None:
-        """Runs up to its end without a pause, in a task a message that start in order: so the order is kept."""
-        deliver, properties = message.delivery, message.header.properties
-        assert isinstance(deliver, commands.Basic.Deliver)
-        assert deliver.delivery_tag is not None
-        self._deliveries.append(
-            Delivery(
-                tag=deliver.delivery_tag,
-                routing_key=deliver.routing_key or "",
-                headers=dict(properties.headers or {}),
-                body=message.body,
-                redelivered=bool(deliver.redelivered),
-            )
-        )
+    # -- what the channel tells
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        self._deliveries.append(delivery)
         self._arrived.set()
 
+    def on_settled(self, tag: int, *, multiple: bool, acked: bool) -> None:
+        self._publishing.settled(tag, multiple=multiple, acked=acked)
 
-def _cancelled_from_outside() -> bool:
-    """aiormq cancels what waits on a channel that closes: that is no cancellation of our task."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    def on_returned(self, message_id: str, exchange: str, routing_key: str) -> None:
+        self._publishing.returned(message_id, exchange, routing_key)
+
+    def on_cancelled(self, consumer: str) -> None:
+        self.give_up(f"the broker cancelled our consumer {consumer}")
+
+    def on_closed(self, error: Closed) -> None:
+        self.give_up(f"the channel was closed: {error}")
 
 
 @contextmanager
 def unavailable(what: str) -> Iterator[None]:
     try:
         yield
-    except asyncio.CancelledError as error:
-        if _cancelled_from_outside():
-            raise
-        raise Unavailable(f"RabbitMQ, {what}: the channel was closed") from error
     except TimeoutError as error:
         raise Unavailable(f"RabbitMQ, {what}: no answer in time") from error
-    except CONNECTION_EXCEPTIONS as error:
+    except OSError as error:
         raise Unavailable(f"RabbitMQ, {what}: {error!r}") from error

@@ -10,9 +10,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
-from aiormq.connection import TransportFactory
 from yarl import URL
 
 from ticketflow.feed.identity import Identity, Tls
@@ -29,7 +27,7 @@ SHUTDOWN_TIMEOUT_S = 0.1
 ROLE = "amqp"  # of the metric
 
 # A node that hangs up on our first bytes may have refused our certificate; its alert does not always outrun the reset.
-_HUNG_UP = ConnectionResetError | BrokenPipeError | asyncio.IncompleteReadError | StopAsyncIteration
+_HUNG_UP = ConnectionResetError | BrokenPipeError
 
 log = get_logger("amqp")
 
@@ -42,26 +40,28 @@ class NodeRefused(ConnectionError):
         self.found = found
 
 
-class NodeTls(TransportFactory):
+class NodeTls:
     """For all brokers of a process. ``tls``: as whom we come, and what a node may be called. ``clock`` in seconds."""
 
     def __init__(self, tls: Tls, clock: Callable[[], float] = time.monotonic) -> None:
         self._tls = tls
         self._seldom = Seldom(clock)  # by node and reason
 
-    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a node that may be told our password. Raises OSError, NodeRefused among them."""
+    async def dial(self, url: URL, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        """Connects ``protocol`` to a node that may be told our password. Raises OSError, NodeRefused among them."""
+        loop = asyncio.get_running_loop()
+        host, port = url.host or "localhost", url.port or PORT
+        context = self._tls.identity.client
         try:
-            reader, writer = await asyncio.open_connection(
-                url.host, url.port or PORT, ssl=self._tls.identity.client, ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S
+            transport, _ = await loop.create_connection(
+                protocol, host, port, ssl=context, ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S
             )
         except ssl.SSLError as error:
             raise NodeRefused(fault_of(error)) from error
-        names = peer_names(writer.get_extra_info("ssl_object").getpeercert())
+        names = peer_names(transport.get_extra_info("ssl_object").getpeercert())
         if not self._tls.admits(names):
-            writer.transport.abort()
+            transport.abort()
             raise NodeRefused(not_allowed(names))
-        return reader, writer
 
     def failure(self, url: URL, error: Unavailable) -> Unavailable | None:
         """What kept us from the first frame, when TLS is behind it; it is counted and logged. Else None.

@@ -2,7 +2,8 @@
 
     RuntimeFault
     ├── Unavailable      it definitely did not happen; try later            -> 503 store_unavailable
-    │   └── Retryable    the same, and at once may do (deadlock, serialization)
+    │   ├── Retryable    the same, and at once may do (deadlock, serialization)
+    │   └── Blocked      the same: it waited for another's lock, or took, for too long
     ├── Indefinite       it may have happened; repeat identically           -> 503 outcome_unknown
     ├── NotCommitted     COMMIT of a transaction that a failed statement had already ended: a bug of the caller
     ├── SettingsError    the environment does not make sense
@@ -24,6 +25,10 @@ class Unavailable(RuntimeFault):
 
 class Retryable(Unavailable):
     """The store chose this transaction as the victim; run it again as a whole."""
+
+
+class Blocked(Unavailable):
+    """The store is well, and this very transaction waited for a lock, or worked, for longer than it may."""
 
 
 class Indefinite(RuntimeFault):

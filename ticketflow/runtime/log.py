@@ -1,7 +1,7 @@
 """Logs: one JSON object a line on stderr, with a stable ``action`` first in every call.
 
 ``log.info("hold_placed", hold_id=...)`` gives ``{"action": "hold_placed", "hold_id": ..., "ts": ..., "level": ...}``.
-Lines of the standard library's loggers (asyncio, aiohttp, aio-pika) take the same shape with the action ``library``.
+Lines of the standard library's loggers (asyncio, aiohttp) take the same shape with the action ``library``.
 """
 
 import logging

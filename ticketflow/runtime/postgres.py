@@ -26,7 +26,8 @@ RESET = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
 
 
 class PostgresPool(Store[Connection]):
-    """``dsn``: postgresql://user:pass@host:port[,host:port]/db; of several hosts the one that takes writes is used."""
+    """``dsn``: postgresql://user:pass@host:port[,host:port]/db; of several hosts the one that takes writes is used;
+    with ``any_server`` a streaming replica will do."""
 
     def __init__(
         self,
@@ -40,9 +41,14 @@ class PostgresPool(Store[Connection]):
         acquire_timeout_s: float = 2,
         transaction_timeout_s: float = 10,
         commit_timeout_s: float = 6,
+        any_server: bool = False,
     ) -> None:
         self._driver = PostgresDriver(
-            dsn, name=name, connect_timeout_s=connect_timeout_s, statement_timeout_s=statement_timeout_s
+            dsn,
+            name=name,
+            connect_timeout_s=connect_timeout_s,
+            statement_timeout_s=statement_timeout_s,
+            any_server=any_server,
         )
         pool = Pool(
             self._driver,

@@ -63,10 +63,14 @@ def hosts_of(dsn: str) -> tuple[Host, ...]:
 
 
 class PostgresDriver:
-    """``pool.Driver`` for asyncpg. Only a server that takes writes is accepted."""
+    """``pool.Driver`` for asyncpg. Only a server that takes writes is accepted, unless ``any_server`` will do."""
 
-    def __init__(self, dsn: str, *, name: str, connect_timeout_s: float, statement_timeout_s: float) -> None:
+    def __init__(
+        self, dsn: str, *, name: str, connect_timeout_s: float, statement_timeout_s: float, any_server: bool = False
+    ) -> None:
         self._dsn = dsn
+        attributes = asyncpg.connect_utils.SessionAttribute
+        self._wanted = attributes.any if any_server else attributes.read_write
         self._hosts = list(hosts_of(dsn))
         self._patience = Patience(connect_timeout_s)
         self._answer_timeout_s = statement_timeout_s + ANSWER_MARGIN_S
@@ -107,7 +111,7 @@ class PostgresDriver:
                 command_timeout=self._answer_timeout_s,
                 server_settings=self._settings,
                 connection_class=Session,
-                target_session_attrs=asyncpg.connect_utils.SessionAttribute.read_write,
+                target_session_attrs=self._wanted,
             )
             assert isinstance(connection, Session)
             try:

@@ -7,15 +7,14 @@ import asyncio
 
 import asyncpg
 
-from ticketflow.runtime.errors import Retryable, Unavailable
+from ticketflow.runtime.errors import Blocked, Retryable, Unavailable
 
 RETRYABLE = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+BLOCKED = frozenset({"55P03", "57014"})  # lock_not_available (lock_timeout), query_canceled (statement_timeout)
 UNAVAILABLE = frozenset(
     {
         "25006",  # read_only_sql_transaction
         "25P03",  # idle_in_transaction_session_timeout
-        "55P03",  # lock_not_available (lock_timeout)
-        "57014",  # query_canceled (statement_timeout)
         "57P01",  # admin_shutdown
         "57P02",  # crash_shutdown
         "57P03",  # cannot_connect_now
@@ -38,6 +37,8 @@ def fault_of(error: BaseException, connection_lost: bool) -> Unavailable | None:
     state = sqlstate(error)
     if state in RETRYABLE:
         return Retryable(f"{state} {error}")
+    if state in BLOCKED:
+        return Blocked(f"{state} {error}")
     if state in UNAVAILABLE or state[:2] in UNAVAILABLE_CLASSES:
         return Unavailable(f"{state} {error}")
     if isinstance(error, TimeoutError):

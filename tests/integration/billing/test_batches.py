@@ -87,7 +87,6 @@ async def test_endings_of_all_kinds_in_one_frame(world: World) -> None:
     made = await placed(world, 16)
     released, expired, sold, lost = made[:4], made[4:8], made[8:12], made[12:]
     payments = await paid([*sold, *lost])
-    settled, unsettled = zip(sold, payments[:4], strict=True), zip(lost, payments[4:], strict=True)
     ends: list[Payload] = [
         *(HoldReleased(hold_id=sale.hold_id) for sale in released),
         *(HoldExpired(hold_id=sale.hold_id) for sale in expired),

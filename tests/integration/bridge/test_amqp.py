@@ -91,7 +91,7 @@ async def test_a_full_queue_refuses_and_nothing_is_lost(rabbitmq_vhost: str) -> 
     broker = Broker(rabbitmq_vhost, Topology(ONE_QUEUE.exchanges, (small,), ONE_QUEUE.bindings), name="test")
     session = await broker.session()
 
-    published = await session.publish(messages(400))
+    published = await session.publish(messages(3000))
 
     assert published.confirmed >= 5
     assert isinstance(published.failure, Unavailable)

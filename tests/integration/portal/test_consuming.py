@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from stack.servers.rabbitmq import RabbitMQServer
 from tests.integration.portal.conftest import Portal
@@ -11,10 +12,18 @@ from tests.integration.portal.watching import all_acknowledged, confirmed, troub
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
 from tests.unit.portal.events import SaleEvents
-from ticketflow.events import SaleSettle, payload_of
+from ticketflow.events import Envelope, SaleSettle, encode, payload_of
 from ticketflow.events.topology import SALES_DEAD_QUEUE, SALES_QUEUE
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.errors import Indefinite
+
+
+def unstorable(sale: SaleEvents) -> Envelope:
+    """A label with a NUL: an event by its shape, and nothing that Postgres can store."""
+    event = sale.issued()
+    fields = msgspec.msgpack.decode(event.payload)
+    fields["tickets"][0]["label"] = "A\x00B"
+    return msgspec.structs.replace(event, payload=msgspec.Raw(msgspec.msgpack.encode(fields)))
 
 
 async def test_a_sale_is_folded_and_its_settlement_asked_for_once(
@@ -75,6 +84,36 @@ async def test_hundreds_of_sales_in_a_few_transactions(portal: Portal) -> None:
     assert len(transactions) < 60, transactions
 
 
+async def test_what_cannot_be_stored_is_found_among_hundreds_in_a_few_transactions(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sales = [SaleEvents(f"buyer-{n}") for n in range(100)]
+    events = [event for sale in sales for event in sale.sold()]
+    wrong = [5, 202, 203, 399]
+    for at in wrong:
+        events[at] = unstorable(SaleEvents())
+    deliveries = [Delivery(n, event.kind, {}, encode(event), redelivered=False) for n, event in enumerate(events)]
+    transact, committed, failed = portal.applier._transact, list[int](), list[int]()
+
+    async def counting(some: Sequence[Delivery]) -> None:
+        try:
+            await transact(some)
+        except Exception:
+            failed.append(len(some))
+            raise
+        committed.extend(delivery.tag for delivery in some)
+
+    monkeypatch.setattr(portal.applier, "_transact", counting)
+
+    await portal.applier.apply(deliveries)
+
+    assert committed == [n for n in range(400) if n not in wrong], "in their order, each once"
+    assert [parked[0] for parked in await portal.parked()] == ["failed"] * 4
+    assert len(failed) < 50, f"{failed}: halves, not one by one"
+    assert await portal.counts() == (396, 100, 396)
+    assert len(await portal.staged()) == 99, "a payment was among the four"
+
+
 async def test_poison_is_set_aside_and_the_others_flow(
     portal: Portal, rabbitmq_server: RunningServer[RabbitMQServer]
 ) -> None:
@@ -82,12 +121,8 @@ async def test_poison_is_set_aside_and_the_others_flow(
     wrong_shape = msgspec.structs.replace(
         hurt.pending(), payload=msgspec.Raw(msgspec.msgpack.encode({"order_id": hurt.order_id}))
     )
-    unstorable = hurt.issued()  # a label with a NUL: an event by its shape, and nothing that Postgres can store
-    fields = msgspec.msgpack.decode(unstorable.payload)
-    fields["tickets"][0]["label"] = "A\x00B"
-    unstorable = msgspec.structs.replace(unstorable, payload=msgspec.Raw(msgspec.msgpack.encode(fields)))
 
-    await portal.publish(*before.sold(), b"\xc1", wrong_shape, unstorable, b"\x00 \xff", b"\xc1", *after.sold())
+    await portal.publish(*before.sold(), b"\xc1", wrong_shape, unstorable(hurt), b"\x00 \xff", b"\xc1", *after.sold())
     portal.start()
 
     await confirmed(portal, before, after)

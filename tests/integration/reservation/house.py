@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import aiohttp
 import asyncpg
 
-from reservation.service import STREAM_OUT, routes
+from reservation.readers import Readers
+from reservation.service import FLUSHING_CONNECTIONS, STREAM_OUT, routes
 from reservation.settings import ReservationSettings
+from reservation.store_placing import Placing
 from reservation.store_returning import Returning
 from reservation.store_settling import Settling
 from reservation.workers import Sweeper
@@ -50,16 +52,22 @@ def settings_for(dsn: str, **others: object) -> ReservationSettings:
 @dataclass
 class Replica:
     pool: PostgresPool
+    flushing: PostgresPool
+    placing: Placing
     outbox: Outbox[Connection]
     server: HttpServer
     shop: Shop
 
     @classmethod
-    async def start(cls, dsn: str, http: aiohttp.ClientSession) -> "Replica":
+    async def start(
+        cls, dsn: str, http: aiohttp.ClientSession, *, readers: Readers | None = None, **settings: object
+    ) -> "Replica":
         pool = PostgresPool(dsn, name="replica")
+        flushing = PostgresPool(dsn, name="flushing", size_max=FLUSHING_CONNECTIONS)
         outbox: Outbox[Connection] = Outbox(PostgresDialect(), STREAM_OUT)
+        placing = Placing(pool, outbox, flushing)
         server = HttpServer(
-            routes(pool, outbox, settings_for(dsn)),
+            routes(pool, placing, outbox, settings_for(dsn, **settings), readers),
             title="test",
             version="1",
             host="127.0.0.1",
@@ -68,11 +76,14 @@ class Replica:
             health=Health(),
         )
         await pool.open()
+        await flushing.open()
         await server.start()
-        return cls(pool, outbox, server, Shop(http, f"http://127.0.0.1:{server.port}", ADMIN_KEY))
+        return cls(pool, flushing, placing, outbox, server, Shop(http, f"http://127.0.0.1:{server.port}", ADMIN_KEY))
 
     async def stop(self) -> None:
         await self.server.drain(2)
+        await self.placing.drain()
+        await self.flushing.close(2)
         await self.pool.close(2)
 
     @property

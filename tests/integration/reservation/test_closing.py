@@ -18,7 +18,7 @@ async def switch(shop: Shop, event_id: str, verb: str) -> Answer:
 
 async def closed_at(shop: Shop, event: Event) -> str | None:
     """As everybody sees it."""
-    at: str | None = (await shop.call("GET", f"/api/v1/events/{event.event_id}")).body["closed_at"]
+    at: str | None = (await event.page())["closed_at"]
     return at
 
 

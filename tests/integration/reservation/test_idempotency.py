@@ -104,7 +104,7 @@ async def test_a_commit_without_an_answer_is_found_out_by_its_key(
 ) -> None:
     """The COMMIT arrives, its answer does not: the request is decided again on another connection, as the same hold."""
     event = await replica.shop.event(seats=1)
-    commit = replica.pool._commit
+    commit = replica.flushing._commit
     cut: list[bool] = []
 
     async def commit_and_lose_the_answer(connection: Any) -> None:
@@ -114,7 +114,7 @@ async def test_a_commit_without_an_answer_is_found_out_by_its_key(
             connection.terminate()
         await commit(connection)
 
-    monkeypatch.setattr(replica.pool, "_commit", commit_and_lose_the_answer)
+    monkeypatch.setattr(replica.flushing, "_commit", commit_and_lose_the_answer)
     answer = await Buyer(replica.shop).ask(event, event.seats)
     assert cut
     assert answer.status == 201

@@ -16,7 +16,7 @@ from reservation.holds import Late
 from reservation.refusals import Refused
 from reservation.store_closing import close_event, open_event
 from reservation.store_holds import HoldStore
-from reservation.store_placing import Placed, Placing, Request
+from reservation.store_placing import Placed, Request
 from reservation.wishes import Wish
 from tests.integration.reservation.house import Replica, Truth
 from ticketflow.events import HoldLost, HoldReturned, HoldSold, Payload, new_id
@@ -100,7 +100,7 @@ class Walk:
         self.replica, self.truth, self.event_id = replica, truth, event_id
         self.seats, self.standing = seats, standing
         self.model = Model(seats + standing)
-        self.placing = Placing(replica.pool, replica.outbox)
+        self.placing = replica.placing
         self.holds = HoldStore(replica.pool, replica.outbox)
 
     async def place(self, seats: set[int], quantity: int, late: Late) -> None:

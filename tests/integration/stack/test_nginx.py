@@ -34,6 +34,7 @@ class Upstream:
     seen: list[web.Request] = field(default_factory=list)
     hangs_up: bool = False
     delay_s: float = 0
+    headers: dict[str, str] = field(default_factory=dict)
     runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -55,7 +56,9 @@ class Upstream:
             assert request.transport is not None
             request.transport.abort()
         await asyncio.sleep(self.delay_s)
-        return web.json_response({"by": self.name, "path": request.path})
+        if request.headers.get("If-None-Match"):
+            return web.Response(status=304, headers=self.headers)
+        return web.json_response({"by": self.name, "path": request.path}, headers=self.headers)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ async def front(nginx: RunningServer[NginxServer], upstreams: dict[str, Upstream
         upstream.seen.clear()
         upstream.hangs_up = False
         upstream.delay_s = 0
+        upstream.headers = {}
         await upstream.start()
     one, two, billing, portal = upstreams.values()
     yield Front(f"http://127.0.0.1:{nginx.server.port}", one, two, billing, portal, nginx)
@@ -183,6 +187,22 @@ async def test_both_replicas_of_reservation_take_their_turns(client: aiohttp.Cli
         async with client.get(path) as response:
             by.add((await response.json())["by"])
     assert by == {"RESERVATION_1", "RESERVATION_2"}
+
+
+async def test_what_readers_and_services_say_of_caching_passes_unchanged(
+    client: aiohttp.ClientSession, front: Front
+) -> None:
+    path = "/api/v1/events/1/availability"
+    said = {"ETag": 'W/"1"', "Cache-Control": "public, max-age=1", "Vary": "Accept-Encoding"}
+    front.one.headers = front.two.headers = said
+    asked = {"Cache-Control": "no-cache", "Accept-Encoding": "gzip;q=0.5"}
+    async with client.get(path, headers=asked) as response:
+        assert {name: response.headers[name] for name in said} == said
+    async with client.get(path, headers={"If-None-Match": 'W/"1"'}) as response:
+        assert (response.status, response.headers["ETag"]) == (304, 'W/"1"')
+    [first, second] = sorted([*front.one.seen, *front.two.seen], key=lambda seen: "If-None-Match" in seen.headers)
+    assert {name: first.headers[name] for name in asked} == asked
+    assert second.headers["If-None-Match"] == 'W/"1"'
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Writing a frame yields bytes; reading bytes, in any cut, yields the frame."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +12,14 @@ from ticketflow.feed.frames import FrameReader, write_frame
 bodies = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
 
+def _append(body: bytes, out: bytearray) -> None:
+    out += body
+
+
 def framed(*parts: bytes) -> bytes:
     out = bytearray()
     for body in parts:
-        write_frame(out, body)
+        write_frame(out, partial(_append, body))
     return bytes(out)
 
 
@@ -91,4 +97,30 @@ def test_the_reader_keeps_no_more_than_the_frame_that_is_not_complete() -> None:
         drain(reader)
         reader.feed(b"\x00\x01y")
         drain(reader)
-    assert len(reader._buffer) < 200
+    assert len(reader._begun) < 200
+
+
+def test_a_body_that_cannot_be_written_leaves_no_half_of_a_frame() -> None:
+    out = bytearray(framed(b"before"))
+
+    def fail(out: bytearray) -> None:
+        out += b"half"
+        raise OverflowError
+
+    with pytest.raises(OverflowError):
+        write_frame(out, fail)
+    assert bytes(out) == framed(b"before")
+
+
+def test_a_body_outlives_what_it_was_cut_from() -> None:
+    """Of a frame that came in pieces; one that came whole is a view of what was fed."""
+    reader = FrameReader(10)
+    reader.feed(b"\x00\x00\x00\x02a")
+    assert reader.next() is None
+    reader.feed(b"b" + framed(b"next"))
+    first = reader.next()
+    second = reader.next()
+    assert (bytes(first or b""), bytes(second or b"")) == (b"ab", b"next")
+    assert reader.next() is None
+    reader.feed(framed(b"x" * 10))
+    assert bytes(first or b"") == b"ab"

@@ -1,8 +1,8 @@
 """The fold: whatever the order and however often, the same sale."""
 
-from dataclasses import replace
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,7 +191,7 @@ def test_merge_has_the_laws_it_claims(
     some: tuple[list[Envelope], list[Envelope]], more: tuple[list[Envelope], list[Envelope]]
 ) -> None:
     one, two = folded(some[0]), folded(more[0])
-    same = replace(two, order_id=one.order_id)
+    same = msgspec.structs.replace(two, order_id=one.order_id)
 
     assert merge(one, one) == one
     assert merge(one, same) == merge(same, one)

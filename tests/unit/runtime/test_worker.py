@@ -1,6 +1,7 @@
 """The worker loop: at once, idle, backing off, dying. Retrying."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
@@ -35,6 +36,20 @@ async def test_it_repeats_at_once_while_there_is_work_and_then_waits() -> None:
     await asyncio.sleep(0.02)
     assert work.calls == 3
     task.cancel()
+
+
+async def test_what_nobody_waits_for_takes_its_share_of_the_time_and_no_more() -> None:
+    began: list[float] = []
+
+    async def run_once() -> int:
+        began.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.02)
+        return 1
+
+    task = asyncio.create_task(worker.loop("w", run_once, idle_s=60, share_max=0.1))
+    await wait_until(lambda: len(began) == 4)
+    task.cancel()
+    assert all(later - earlier >= 0.19 for earlier, later in pairwise(began))
 
 
 async def test_a_wake_ends_the_wait_even_when_it_came_during_the_work() -> None:

@@ -362,26 +362,27 @@ def test_a_sender_of_another_ca_is_refused(made: Path, into: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("place", "user", "database"),
+    ("place", "user", "database", "port"),
     [
-        ("reservation/database-dsn", "reservation", "reservation"),
-        ("portal/database-dsn", "portal", "portal"),
-        ("auditor/reservation-dsn", "audit", "reservation"),
-        ("auditor/portal-dsn", "audit", "portal"),
+        ("reservation/database-dsn", "reservation", "reservation", 5432),
+        ("reservation/database-replica-dsn", "reservation", "reservation", 5433),
+        ("portal/database-dsn", "portal", "portal", 5432),
+        ("auditor/reservation-dsn", "audit", "reservation", 5432),
+        ("auditor/portal-dsn", "audit", "portal", 5432),
     ],
 )
-def test_a_dsn_means_the_same_to_every_driver(made: Path, place: str, user: str, database: str) -> None:
+def test_a_dsn_means_the_same_to_every_driver(made: Path, place: str, user: str, database: str, port: int) -> None:
     tier = place.split("/")[0]
     dsn = (made / place).read_text().replace(MOUNTED_AT, str(made / tier))
     password = (made / f"postgres/{user}-password").read_text()
-    hosts = [("haproxy1", 5432), ("haproxy2", 5432)]
+    hosts = [("haproxy1", port), ("haproxy2", port)]
 
     assert list(hosts_of(dsn)) == hosts
     assert psycopg.conninfo.conninfo_to_dict(dsn) == {
         "user": user,
         "password": password,
         "host": "haproxy1,haproxy2",
-        "port": "5432,5432",
+        "port": f"{port},{port}",
         "dbname": database,
         "sslmode": "verify-full",
         "sslrootcert": str(made / tier / "ca.crt"),

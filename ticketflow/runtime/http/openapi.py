@@ -60,6 +60,10 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.tags:
         operation["tags"] = list(route.tags)
+    if route.description:
+        operation["description"] = route.description
+    if route.conditional:
+        operation["responses"]["304"] = {"description": "What If-None-Match names is still so."}
     if route.body is not None:
         content = {"*/*": {}} if route.body is bytes else {JSON_TYPE: {"schema": _schema(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
@@ -98,6 +102,11 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.conditional:
+        return [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+            for name in ("If-None-Match", "Cache-Control")
+        ]
     if not route.idempotency_key:
         return []
     return [

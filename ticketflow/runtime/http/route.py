@@ -55,6 +55,7 @@ class Route:
     ``media``: the type of an answer that is not JSON, such as text/csv.
     ``body=bytes``: the body as it came, of any content type, for what is signed or is no JSON.
     ``body_bytes_max``: when it may be longer, or must be shorter, than the server's other ones.
+    ``description``: what callers should know beyond ``summary``. ``conditional``: it has an ETag, and may answer 304.
     """
 
     method: str
@@ -70,6 +71,8 @@ class Route:
     problems: tuple[str, ...] = ()
     admin: bool = False
     idempotency_key: bool = False
+    description: str = ""
+    conditional: bool = False
     tags: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:

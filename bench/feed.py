@@ -1,0 +1,78 @@
+"""The feed against its peers: events of 246 bytes, one connection, a window of 1024, every event acknowledged."""
+
+from contextlib import AbstractAsyncContextManager
+from statistics import median
+
+from bench.feed_processes import Pair, node, pair
+from bench.feed_servers import certificates, nats_server
+from bench.goal import Goal, Measured
+from bench.run import Run
+
+ROUNDS_FACTOR = 4  # many short rounds: what disturbs the machine for a second or two spoils some, not the median
+OURS = ("feed_ours.sender", "feed_ours.receiver")
+
+
+def _many(run: Run) -> Run:
+    return Run(run.name, run.rounds * ROUNDS_FACTOR)
+
+
+def _grpc(size: int) -> AbstractAsyncContextManager[Pair]:
+    return pair("feed_grpc.sender", "feed_grpc.receiver", size=size)
+
+
+async def against_grpc_each(run: Run) -> Measured:
+    async with pair(*OURS) as ours, _grpc(1) as other:
+        return Measured(await _many(run).interleaved(ours.per_second, other.per_second))
+
+
+async def against_grpc_64(run: Run) -> Measured:
+    async with pair(*OURS) as ours, _grpc(64) as other:
+        return Measured(await _many(run).interleaved(ours.per_second, other.per_second))
+
+
+async def against_nats(run: Run) -> Measured:
+    async with (
+        nats_server(run) as url,
+        pair(*OURS) as ours,
+        pair("feed_nats.sender", "feed_nats.receiver", url=url) as other,
+    ):
+        return Measured(await _many(run).interleaved(ours.per_second, other.per_second))
+
+
+async def against_jetstream(run: Run) -> Measured:
+    async with nats_server(run) as url, pair(*OURS) as ours, node("feed_jetstream.sender", url=url) as sending:
+        return Measured(await _many(run).interleaved(ours.per_second, Pair(sending, None).per_second))
+
+
+async def p99(run: Run) -> Measured:
+    async with pair(*OURS) as ours, _grpc(1) as other:
+        rounds = await _many(run).interleaved(ours.p99_ms, other.p99_ms)
+        return Measured(rounds, {"ours_p50_ms": median(ours.p50s_ms), "other_p50_ms": median(other.p50s_ms)})
+
+
+async def with_tls(run: Run) -> Measured:
+    with run.folder() as folder:
+        async with pair(*OURS, tls=certificates(folder)) as ours, pair(*OURS) as other:
+            return Measured(await _many(run).interleaved(ours.per_second, other.per_second))
+
+
+WHAT = "events over one connection, each acknowledged"
+PACED = "p99 of an event until its ack, 1,000 a second"
+GOALS = (
+    Goal(
+        "feed-grpc-each", WHAT, "a stream of grpc.aio, an ack a message", "events/s", "at least", 60, against_grpc_each
+    ),
+    Goal("feed-grpc-64", WHAT, "the same, 64 events a message", "events/s", "at least", 2.5, against_grpc_64),
+    Goal("feed-nats", WHAT, "core NATS, acks by the receiver", "events/s", "at least", 3, against_nats),
+    Goal(
+        "feed-jetstream",
+        WHAT,
+        "publishing to JetStream, an ack a message",
+        "events/s",
+        "at least",
+        10,
+        against_jetstream,
+    ),
+    Goal("feed-p99", PACED, "a stream of grpc.aio, an ack a message", "ms", "at most", 0.333, p99),
+    Goal("feed-tls", f"{WHAT}, with mTLS", "the same without TLS", "events/s", "at least", 0.6, with_tls),
+)

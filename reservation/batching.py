@@ -1,0 +1,157 @@
+"""Requests that queue up are decided together; one that comes alone is decided at once.
+
+Laws of this file: it knows no SQL and no HTTP.
+- Nobody waits for company: who finds nobody at work is decided in the same turn of the loop, and with him all others of
+  that turn. What comes meanwhile goes together when that flusher is done.
+- Another flusher begins only when somebody has waited for longer than a batch takes, or more wait than one batch holds:
+  few large batches cost less than many small ones, and one that is stuck must not hold up those behind it.
+- A flusher ends only in the turn in which it has seen an empty queue, so that no wake-up can be lost.
+- The queue is bounded in number and in time. Who is refused, or has waited for too long, was not begun.
+- A caller who gives up while he waits is not begun; later he takes nothing from his neighbours, and cancels nothing.
+- A batch runs in no caller's context: what belongs to a request (its correlation) is part of it.
+"""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from ticketflow.runtime import metrics
+from ticketflow.runtime.errors import Unavailable
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+SIZES = (1, 2, 4, 8, 12, 16, 24, 32)
+
+_size = metrics.histogram("reservation_batch_requests", "Requests decided together", ("batch",), buckets=SIZES)
+_waiting = metrics.gauge("reservation_batch_waiting", "Requests that wait for a flusher", ("batch",))
+
+
+class TooBusy(Unavailable):
+    """More wait already than can be decided in time. Nothing was begun."""
+
+
+class _Waiting(NamedTuple, Generic[Q, A]):
+    request: Q
+    answer: "asyncio.Future[A]"
+    since: float  # by the loop's clock
+
+
+class Batcher(Generic[Q, A]):
+    """``decide`` gives an outcome for each request, in their order; an exception is raised to who asked. What it raises
+    itself is raised to all of them. It must keep a deadline of its own.
+
+    ``flushers``: batches under way at a time, at most. ``patience_s``: for how long one is left to do it all.
+    ``wait_s``: how long a request may wait to be begun.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        decide: Callable[[Sequence[Q]], Awaitable[Sequence[A | Exception]]],
+        *,
+        flushers: int,
+        batch_max: int,
+        queue_max: int,
+        patience_s: float,
+        wait_s: float,
+    ) -> None:
+        self._decide = decide
+        self._flushers_max = flushers
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._patience_s = patience_s
+        self._wait_s = wait_s
+        self._queue: deque[_Waiting[Q, A]] = deque()
+        self._flushers: set[asyncio.Task[None]] = set()
+        self._about_to_take = False  # a flusher has been started and has not looked at the queue yet
+        self._timer: asyncio.TimerHandle | None = None
+        self._size = _size.labels(name)
+        _waiting.labels(name).set_function(self._queue.__len__)
+
+    async def ask(self, request: Q, *, again: bool = False) -> A:
+        """The outcome of ``request``. ``again``: it has had its turn, and does not queue up behind the others.
+
+        Raises TooBusy, Unavailable, and what ``decide`` says.
+        """
+        if len(self._queue) >= self._queue_max:
+            raise TooBusy(f"{self._queue_max} requests wait already")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[A] = loop.create_future()
+        waiting = _Waiting(request, answer, loop.time())
+        if again:
+            self._queue.appendleft(waiting)
+        else:
+            self._queue.append(waiting)
+        if not self._flushers or len(self._queue) > self._batch_max:
+            self._start_flusher()
+        if self._timer is None:
+            self._timer = loop.call_later(self._patience_s, self._look_at_the_time)
+        return await answer
+
+    async def drain(self) -> None:
+        """Returns when all that was asked has been decided."""
+        while self._flushers:
+            await asyncio.wait(self._flushers)
+
+    def _start_flusher(self) -> None:
+        if self._about_to_take or len(self._flushers) >= self._flushers_max:
+            return
+        self._about_to_take = True
+        flusher = asyncio.create_task(self._flush(), name="flusher", context=contextvars.Context())
+        self._flushers.add(flusher)
+        flusher.add_done_callback(self._flushers.discard)
+
+    async def _flush(self) -> None:
+        self._about_to_take = False
+        me = asyncio.current_task()
+        assert me is not None
+        try:
+            while batch := self._take():
+                if len(self._queue) > self._batch_max:
+                    self._start_flusher()
+                await self._settle(batch)
+        finally:
+            self._flushers.discard(me)  # in this very turn: who asks in the next one starts another
+
+    def _take(self) -> list[_Waiting[Q, A]]:
+        batch: list[_Waiting[Q, A]] = []
+        while self._queue and len(batch) < self._batch_max:
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                batch.append(waiting)
+        return batch
+
+    async def _settle(self, batch: Sequence[_Waiting[Q, A]]) -> None:
+        self._size.observe(len(batch))
+        try:
+            outcomes: Sequence[A | Exception] = await self._decide([waiting.request for waiting in batch])
+            if len(outcomes) != len(batch):
+                raise RuntimeError(f"{len(outcomes)} outcomes for {len(batch)} requests")
+        except Exception as error:
+            outcomes = [error] * len(batch)
+        except BaseException:
+            for waiting in batch:
+                waiting.answer.cancel()
+            raise
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.answer.done():
+                continue  # its caller has given up
+            if isinstance(outcome, Exception):
+                waiting.answer.set_exception(outcome)
+            else:
+                waiting.answer.set_result(outcome)
+
+    def _look_at_the_time(self) -> None:
+        """One timer for all, while anybody waits: they wait in the order in which they came."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._queue and (self._queue[0].answer.done() or now - self._queue[0].since >= self._wait_s):
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                waiting.answer.set_exception(Unavailable(f"not begun within {self._wait_s:.1f} s"))
+        self._timer = loop.call_later(self._patience_s, self._look_at_the_time) if self._queue else None
+        if self._queue and now - self._queue[0].since >= self._patience_s:
+            self._start_flusher()
