@@ -90,8 +90,11 @@ async def test_endings_of_all_kinds_in_one_frame(world: World) -> None:
     ends: list[Payload] = [
         *(HoldReleased(hold_id=sale.hold_id) for sale in released),
         *(HoldExpired(hold_id=sale.hold_id) for sale in expired),
-        *(HoldSold(hold_id=sale.hold_id, payment_id=one, sold_at_us=1) for sale, one in settled),
-        *(HoldLost(hold_id=sale.hold_id, payment_id=one, reason="taken") for sale, one in unsettled),
+        *(HoldSold(hold_id=sale.hold_id, payment_id=p, sold_at_us=1) for sale, p in zip(sold, payments, strict=False)),
+        *(
+            HoldLost(hold_id=sale.hold_id, payment_id=p, reason="taken")
+            for sale, p in zip(lost, payments[4:], strict=True)
+        ),
     ]
     await world.feed(*(sale.event(end) for sale, end in zip(made, ends, strict=True)), again=True)
     assert fallbacks() == before
