@@ -125,6 +125,9 @@ class Checkers:
         position: PositionEntry | None = self._receiving.table("position").get(stream)
         if position is None:
             return f"{stream} never arrived" if state.last_seq or stream == self.stream else ""
+        lane = lane_of(self.stream, stream)
+        if lane is not None and lane.number >= state.lanes and state.last_seq == position.watermark == 0:
+            return ""  # retired, and nothing of it at either end: until it is in use again no relay says its epoch
         agree = (position.epoch, position.watermark, state.acked_seq) == (state.epoch, state.last_seq, state.last_seq)
         return "" if agree else f"{stream} is at {state.brief()}, its receiver at {position.brief()}"
 

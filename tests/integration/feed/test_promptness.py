@@ -9,6 +9,7 @@ from typing import Any
 import msgpack
 
 from tests.integration.feed.peers import Recorder, hello, serving
+from tests.support.waiting import wait_until
 from ticketflow.feed import Address, Hello, Limits, connect
 
 READ_TIMEOUT_S = 10.0  # only a failure takes so long
@@ -48,6 +49,7 @@ async def test_a_batch_is_acknowledged_before_the_next_is_begun() -> None:
             assert (await asyncio.to_thread(hear, sender))[0] == "welcome"
             body = msgpack.packb(["events", 1, [b"a"]]), msgpack.packb(["events", 2, [b"b"]])
             sender.sendall(b"".join(len(part).to_bytes(4, "big") + part for part in body))
+            await wait_until(lambda: heard)
             assert await asyncio.to_thread(hear, sender) == ["ack", 2]
         assert heard == [["ack", 1]]
 
