@@ -9,8 +9,8 @@ from ticketflow.runtime.postgres import Connection
 
 SLICE_PLACES = 2000  # made into a map at a stretch, in 5 ms, before anybody else has his turn
 
-# The ids of an event's places lie side by side: from the first to the last, the primary key gives them in order. IS TRUE
-# hides the event from the planner, who may think that its own index and a sort cost less.
+# The ids of an event's places lie side by side: from the first to the last, the primary key gives them in order.
+# IS TRUE hides the event from the planner, who may think that its own index and a sort cost less.
 STATES = """
     SELECT statement_timestamp(), coalesce(string_agg(letter, ''), '') FROM (
         SELECT CASE state WHEN 'free' THEN 'f' WHEN 'sold' THEN 's'

@@ -135,11 +135,9 @@ class GapAccepted(Bug):
         real_run, real_position = Application.run, Application._position
         real_without_repeats = ReceiverProtocol._without_repeats
 
-        async def run(
-            application: Application[Any], hello: Hello, items: Sequence[Item], *how: Any, **more: Any
-        ) -> Any:
+        async def run(application: Application[Any], hello: Hello, items: Sequence[Item], *rest: Any, **kw: Any) -> Any:
             first[id(application)] = items[0].seq
-            return await real_run(application, hello, items, *a, **kw)
+            return await real_run(application, hello, items, *rest, **kw)
 
         async def position(application: Application[Any], conn: Any, hello: Hello) -> InboxState:
             state = await real_position(application, conn, hello)
