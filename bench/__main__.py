@@ -2,7 +2,7 @@
 
     python -m bench                 what goals there are
     python -m bench NAME...         measure these: ours, the other side, the ratio; exit 1 when a goal is missed
-    python -m bench all             every goal; --write keeps them in bench/results/<date>.json
+    python -m bench all             every goal; --write keeps each in bench/results/<date>.json
     python -m bench compare A B     what moved between two files of results
     python -m bench table FILE      a file of results as the table of docs/performance.md
     python -m bench capacity FILE   what docs/capacity.md says, from a file of results
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", action="store_true", help="results as JSON on stdout")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"pairs of measurements, {ROUNDS} or more")
-    parser.add_argument("--write", action="store_true", help="keep the results in bench/results/<date>.json")
+    parser.add_argument("--write", action="store_true", help="keep each result in bench/results/<date>.json")
     asked = parser.parse_args()
     if asked.names[:1] == ["compare"]:
         return _compare(parser, asked.names[1:])
@@ -58,29 +58,27 @@ def main() -> int:
 
 
 def _measure(goals: list[Goal], asked: argparse.Namespace) -> int:
+    file = results.FOLDER / f"{datetime.now(UTC):%Y-%m-%d}.json"
     done: list[results.Result] = []
-    failed = False
     for number, goal in enumerate(goals, 1):
         print(f"-- {number} of {len(goals)}: {goal.name}: {goal.what}", file=sys.stderr, flush=True)
         try:
             measured = uvloop.run(goal.measure(Run(goal.name, asked.rounds)))
         except Exception as error:  # one that fails must not cost the others their figures
-            failed = True
             print(f"{goal.name}: not measured: {error!r}", file=sys.stderr, flush=True)
             continue
         done.append(results.Result.of(goal, measured))
+        if asked.write:
+            results.keep(file, machine(""), done[-1], [one.name for one in GOALS])
         if not asked.json:
             print(done[-1], flush=True)
             for name, value in done[-1].notes.items():
                 print(f"    {name}: {value:,.5g}" if isinstance(value, float) else f"    {name}: {value}", flush=True)
-    kept = results.Results(machine(""), done)
     if asked.json:
-        print(msgspec.json.format(msgspec.json.encode(kept), indent=1).decode())
+        print(msgspec.json.format(msgspec.json.encode(results.Results(machine(""), done)), indent=1).decode())
     if asked.write:
-        file = results.FOLDER / f"{datetime.now(UTC):%Y-%m-%d}.json"
-        results.write(file, kept)
         print(f"kept in {file}", file=sys.stderr)
-    return 1 if failed or not all(one.met for one in done) else 0
+    return 0 if len(done) == len(goals) and all(one.met for one in done) else 1
 
 
 def _compare(parser: argparse.ArgumentParser, files: list[str]) -> int:

@@ -63,6 +63,14 @@ def read(file: Path) -> Results:
     return msgspec.json.decode(file.read_bytes(), type=Results)
 
 
+def keep(file: Path, on: Machine, result: Result, names: Sequence[str]) -> None:
+    """Puts it into the file, in the place of one of its name; what another machine measured goes. ``names``: in order."""
+    kept = read(file) if file.exists() else Results(on, [])
+    others = [one for one in kept.goals if one.name != result.name] if kept.machine == on else []
+    goals = sorted([*others, result], key=lambda one: names.index(one.name) if one.name in names else len(names))
+    write(file, Results(on, goals))
+
+
 def write(file: Path, results: Results) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")

@@ -7,7 +7,7 @@ import pytest
 from bench import __main__ as command
 from bench.comparison import compared
 from bench.goal import Reach
-from bench.results import Result, Results, read, write
+from bench.results import Result, Results, keep, read, write
 from bench.table import table
 from drills.machine import Machine
 
@@ -69,6 +69,15 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     kept = Results(MACHINE, [result("one", 2.5)])
     write(tmp_path / "results.json", kept)
     assert read(tmp_path / "results.json") == kept
+
+
+def test_a_result_is_kept_among_the_others_in_the_place_of_its_older_one(tmp_path: Path) -> None:
+    file = tmp_path / "results" / "today.json"
+    for one in (result("b", 1), result("a", 2), result("b", 3)):
+        keep(file, MACHINE, one, ["a", "b"])
+    assert [(one.name, one.ratio) for one in read(file).goals] == [("a", 2), ("b", 3)]
+    keep(file, Machine(8, 64000, "another", "6.1", ""), result("a", 4), ["a", "b"])
+    assert [(one.name, one.ratio) for one in read(file).goals] == [("a", 4)]
 
 
 def test_a_file_that_is_no_result_is_refused_in_words(
