@@ -64,7 +64,7 @@ def read(file: Path) -> Results:
 
 
 def keep(file: Path, on: Machine, result: Result, names: Sequence[str]) -> None:
-    """Puts it into the file, in the place of one of its name; what another machine measured goes. ``names``: in order."""
+    """Puts it in the place of one of its name; what another machine measured goes. ``names``: in the order to keep."""
     kept = read(file) if file.exists() else Results(on, [])
     others = [one for one in kept.goals if one.name != result.name] if kept.machine == on else []
     goals = sorted([*others, result], key=lambda one: names.index(one.name) if one.name in names else len(names))
