@@ -12,6 +12,7 @@
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -63,7 +64,8 @@ def _measure(goals: list[Goal], asked: argparse.Namespace) -> int:
     for number, goal in enumerate(goals, 1):
         print(f"-- {number} of {len(goals)}: {goal.name}: {goal.what}", file=sys.stderr, flush=True)
         try:
-            measured = uvloop.run(goal.measure(Run(goal.name, asked.rounds)))
+            with contextlib.redirect_stdout(sys.stderr):  # what the parts say; stdout is for results
+                measured = uvloop.run(goal.measure(Run(goal.name, asked.rounds)))
         except Exception as error:  # one that fails must not cost the others their figures
             print(f"{goal.name}: not measured: {error!r}", file=sys.stderr, flush=True)
             continue
