@@ -4,8 +4,6 @@ Its own `publish_async` costs three times what the messages cost. So we publish 
 subject, and count the acknowledgements that come there, each of which has the message's place in the stream.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,9 +13,8 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bench.feed_events import event
+from bench.nats_window import Windowed
 
-WINDOW_EVENTS = 1024
 STREAM, SUBJECT, ACKS = "BENCH", "bench.kept", "bench.kept_acks"
 
 
@@ -31,37 +28,14 @@ class _PubAck(msgspec.Struct):
 _decode = msgspec.json.Decoder(_PubAck).decode
 
 
-class _Sending:
-    port = 0
-
+class _Sending(Windowed):
     def __init__(self, client: Client) -> None:
-        self._client = client
-        self._last_seq = 0
-        self._acked = 0
-        self._changed = asyncio.Event()
+        super().__init__(client, SUBJECT, reply=ACKS)
 
     async def take(self, message: Msg) -> None:
-        self._acked += 1
-        assert _decode(message.data).seq == self._acked, "a message was lost, or stored twice"
-        self._changed.set()
-
-    async def measure(self, seconds: float, per_second: int) -> dict[str, Any]:
-        before, began = self._last_seq, time.perf_counter()
-        publish = self._client.publish
-        while time.perf_counter() - began < seconds:
-            room = WINDOW_EVENTS - (self._last_seq - self._acked)
-            for seq in range(self._last_seq + 1, self._last_seq + 1 + room):
-                await publish(SUBJECT, event(seq), reply=ACKS)
-            self._last_seq += room
-            await self._some_ack()
-        while self._acked < self._last_seq:
-            await self._some_ack()
-        took = time.perf_counter() - began
-        return {"events": self._last_seq - before, "seconds": took, "last_seq": self._last_seq}
-
-    async def _some_ack(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+        seq = self.acked + 1
+        assert _decode(message.data).seq == seq, "a message was lost, or stored twice"
+        self.acknowledged(seq)
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ several times as slow, and a flush only says that the server has it.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,9 +13,9 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from bench.feed_events import Counted, event
+from bench.feed_events import Counted
+from bench.nats_window import Windowed
 
-WINDOW_EVENTS = 1024
 SUBJECT, ACKS = "bench.events", "bench.acks"
 
 
@@ -45,36 +44,12 @@ class _Receiving:
         return {"last_seq": self.counted.last_seq}
 
 
-class _Sending:
-    port = 0
-
+class _Sending(Windowed):
     def __init__(self, client: Client) -> None:
-        self._client = client
-        self._last_seq = 0
-        self._acked = 0
-        self._changed = asyncio.Event()
+        super().__init__(client, SUBJECT)
 
     async def take(self, message: Msg) -> None:
-        self._acked = int(message.data)
-        self._changed.set()
-
-    async def measure(self, seconds: float, per_second: int) -> dict[str, Any]:
-        before, began = self._last_seq, time.perf_counter()
-        publish = self._client.publish
-        while time.perf_counter() - began < seconds:
-            room = WINDOW_EVENTS - (self._last_seq - self._acked)
-            for seq in range(self._last_seq + 1, self._last_seq + 1 + room):
-                await publish(SUBJECT, event(seq))
-            self._last_seq += room
-            await self._some_ack()
-        while self._acked < self._last_seq:
-            await self._some_ack()
-        took = time.perf_counter() - began
-        return {"events": self._last_seq - before, "seconds": took, "last_seq": self._last_seq}
-
-    async def _some_ack(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+        self.acknowledged(int(message.data))
 
 
 @asynccontextmanager
