@@ -25,12 +25,12 @@ from ticketflow.events import HoldLine, HoldPlaced, envelope_for, hold_token, ne
 POOL = 8
 
 
-class General(BaseModel):
+class General(BaseModel):  # type: ignore[misc]  # see pyproject: pydantic is never followed
     tier: str
     quantity: int
 
 
-class Wish(BaseModel):
+class Wish(BaseModel):  # type: ignore[misc]  # see pyproject: pydantic is never followed
     event_id: str = Field(max_length=64)
     buyer_id: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")
     seats: list[str] = []
@@ -38,14 +38,14 @@ class Wish(BaseModel):
     late: str = "refund"
 
 
-class Line(BaseModel):
+class Line(BaseModel):  # type: ignore[misc]  # see pyproject: pydantic is never followed
     unit_id: str
     tier: str
     label: str
     price_minor: int
 
 
-class Placed(BaseModel):
+class Placed(BaseModel):  # type: ignore[misc]  # see pyproject: pydantic is never followed
     hold_id: str
     order_id: str
     token: str
