@@ -17,6 +17,7 @@ from ticketflow.runtime.mariadb import MariaDBPool
 from ticketflow.runtime.migrate import migrate
 from ticketflow.runtime.postgres import PostgresPool
 
+POOL_CONNECTIONS = 6
 EFFECTS = {
     "postgres": "CREATE TABLE effects (n bigserial PRIMARY KEY, event_key text, event_id uuid, note text)",
     "mariadb": "CREATE TABLE effects (n BIGINT AUTO_INCREMENT PRIMARY KEY, event_key VARCHAR(64), event_id CHAR(36),"
@@ -116,10 +117,12 @@ def note(envelope: Envelope) -> str:
 def connected(name: str, database: Database) -> tuple[str, PostgresPool | MariaDBPool, Dialect[Any]]:
     """The URL for migrations, a pool that is not open yet, and the dialect."""
     if name == "postgres":
-        return database.dsn, PostgresPool(database.dsn, name="test", size_max=6), PostgresDialect()
+        return database.dsn, PostgresPool(database.dsn, name="test", size_max=POOL_CONNECTIONS), PostgresDialect()
     url = f"mysql://{database.user}:{database.password}@{database.host}:{database.port}/{database.name}"
     addresses = [Address(database.host, database.port)]
-    pool = MariaDBPool(addresses, database.name, database.user, database.password, name="test", size_max=6)
+    pool = MariaDBPool(
+        addresses, database.name, database.user, database.password, name="test", size_max=POOL_CONNECTIONS
+    )
     return url, pool, MariaDBDialect()
 
 
