@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import psycopg
+import pymysql
 import pymysql.err
 
 from tests.support.databases import Database
@@ -126,16 +128,34 @@ def connected(name: str, database: Database) -> tuple[str, PostgresPool | MariaD
     return url, pool, MariaDBDialect()
 
 
+def migrate_store(name: str, database: Database) -> None:
+    """Delivery's tables, and the effects' beside them."""
+    url, _, _ = connected(name, database)
+    migrate(url, [SCHEMA[name]], "delivery")
+    if name == "postgres":
+        with psycopg.connect(database.dsn) as conn:
+            conn.execute(EFFECTS[name])
+        return
+    settings = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
+    with pymysql.connect(database=database.name, **settings) as conn, conn.cursor() as cursor:  # type: ignore[arg-type]
+        cursor.execute(EFFECTS[name])
+
+
 @asynccontextmanager
 async def open_store(name: str, database: Database) -> AsyncIterator[Store]:
     """Migrates an empty database and opens a pool to it."""
-    url, pool, dialect = connected(name, database)
-    await asyncio.to_thread(migrate, url, [SCHEMA[name]], "delivery")
+    await asyncio.to_thread(migrate_store, name, database)
+    async with opened(name, database) as store:
+        yield store
+
+
+@asynccontextmanager
+async def opened(name: str, database: Database) -> AsyncIterator[Store]:
+    """A pool to one that is migrated."""
+    _, pool, dialect = connected(name, database)
     await pool.open()
     try:
-        store = Store(name, pool, dialect, database)
-        await store.do(EFFECTS[name])
-        yield store
+        yield Store(name, pool, dialect, database)
     finally:
         await pool.close()
 

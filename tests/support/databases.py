@@ -30,12 +30,12 @@ class Database:
         return f"{self.host}:{self.port}"
 
 
-def _fresh_name() -> str:
+def fresh_name() -> str:
     return f"test_{secrets.token_hex(6)}"
 
 
 def create_postgres(server: PostgresServer) -> Database:
-    name = _fresh_name()
+    name = fresh_name()
     database = Database("127.0.0.1", server.port, name, name, secrets.token_hex(8))
     ensure_postgres(server, name, database.password)
     return database
@@ -44,11 +44,12 @@ def create_postgres(server: PostgresServer) -> Database:
 def drop_postgres(server: PostgresServer, database: Database) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
-        admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(database.user)))
+        if database.user == database.name:  # else others belong to it too: see copies.py
+            admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(database.user)))
 
 
 def create_mariadb(server: MariaDBServer) -> Database:
-    name = _fresh_name()
+    name = fresh_name()
     database = Database("127.0.0.1", server.port, name, name, secrets.token_hex(8))
     ensure_mariadb(server, name, database.password)
     return database

@@ -3,7 +3,8 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from stack.servers.mariadb import MariaDBServer
 from stack.servers.postgres import PostgresServer
 from stack.servers.rabbitmq import RabbitMQPorts, RabbitMQServer
+from tests.support.copies import MariaDBCopies, Migrate, PostgresCopies
 from tests.support.databases import (
     Database,
     create_mariadb,
@@ -68,6 +70,39 @@ def mariadb_database(mariadb_server: RunningServer[MariaDBServer]) -> Iterator[D
     yield database
     mariadb_server.start()
     drop_mariadb(mariadb_server.server, database)
+
+
+MigratedDatabase = Callable[[str, Migrate], AbstractContextManager[Database]]
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: RunningServer[PostgresServer]) -> MigratedDatabase:
+    """Lends a fresh database with the schema that is named, which ``migrate`` makes the first time."""
+    copies = PostgresCopies(postgres_server.server)
+
+    @contextmanager
+    def lent(schema: str, migrate: Migrate) -> Iterator[Database]:
+        database = copies.create(schema, migrate)
+        yield database
+        postgres_server.start()
+        drop_postgres(postgres_server.server, database)
+
+    return lent
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb_server: RunningServer[MariaDBServer]) -> MigratedDatabase:
+    """The same in MariaDB."""
+    copies = MariaDBCopies(mariadb_server.server)
+
+    @contextmanager
+    def lent(schema: str, migrate: Migrate) -> Iterator[Database]:
+        database = copies.create(schema, migrate)
+        yield database
+        mariadb_server.start()
+        drop_mariadb(mariadb_server.server, database)
+
+    return lent
 
 
 @pytest.fixture
