@@ -22,6 +22,7 @@ from tests.support.databases import (
 )
 from tests.support.ports import free_port
 from tests.support.running import RunningServer
+from tests.support.vhosts import Vhosts
 
 RABBITMQ_USER = "test"
 
@@ -105,16 +106,18 @@ def migrated_mariadb(mariadb_server: RunningServer[MariaDBServer]) -> MigratedDa
     return lent
 
 
+@pytest.fixture(scope="session")
+def rabbitmq_vhosts(rabbitmq_server: RunningServer[RabbitMQServer]) -> Vhosts:
+    return Vhosts(rabbitmq_server.server, RABBITMQ_USER)
+
+
 @pytest.fixture
-def rabbitmq_vhost(rabbitmq_server: RunningServer[RabbitMQServer]) -> Iterator[str]:
+def rabbitmq_vhost(rabbitmq_server: RunningServer[RabbitMQServer], rabbitmq_vhosts: Vhosts) -> Iterator[str]:
     """The AMQP URL of a fresh, empty vhost."""
-    vhost = f"test-{secrets.token_hex(6)}"
-    server = rabbitmq_server.server
-    server.control("add_vhost", vhost)
-    server.control("set_permissions", "-p", vhost, RABBITMQ_USER, ".*", ".*", ".*")
-    yield server.amqp_url(vhost)
+    vhost = rabbitmq_vhosts.take()
+    yield rabbitmq_server.server.amqp_url(vhost)
     rabbitmq_server.start()
-    server.control("delete_vhost", vhost)
+    rabbitmq_vhosts.leave(vhost)
 
 
 def _running(server: PostgresServer | MariaDBServer | RabbitMQServer, folder: Path) -> Iterator[RunningServer]:  # type: ignore[type-arg]
