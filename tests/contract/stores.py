@@ -8,10 +8,9 @@ from typing import Any
 
 import msgspec
 import psycopg
-import pymysql
 import pymysql.err
 
-from tests.support.databases import Database
+from tests.support.databases import Database, connect_mariadb
 from ticketflow.delivery import SCHEMA, Dialect, MariaDBDialect, PostgresDialect
 from ticketflow.events import Envelope, HoldReleased, envelope_for
 from ticketflow.runtime.address import Address
@@ -136,8 +135,7 @@ def migrate_store(name: str, database: Database) -> None:
         with psycopg.connect(database.dsn) as conn:
             conn.execute(EFFECTS[name])
         return
-    settings = {"host": database.host, "port": database.port, "user": database.user, "password": database.password}
-    with pymysql.connect(database=database.name, **settings) as conn, conn.cursor() as cursor:  # type: ignore[arg-type]
+    with connect_mariadb(database) as owner, owner.cursor() as cursor:
         cursor.execute(EFFECTS[name])
 
 

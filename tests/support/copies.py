@@ -13,7 +13,14 @@ from psycopg import sql
 
 from stack.servers.mariadb import MariaDBServer
 from stack.servers.postgres import PostgresServer
-from tests.support.databases import Database, create_mariadb, create_postgres, drop_mariadb, fresh_name
+from tests.support.databases import (
+    Database,
+    connect_mariadb,
+    create_mariadb,
+    create_postgres,
+    drop_mariadb,
+    fresh_name,
+)
 
 Migrate = Callable[[Database], object]
 
@@ -71,16 +78,7 @@ class MariaDBCopies:
                 self._templates[schema] = _read(cursor, template.name)
             drop_mariadb(self._server, template)
         copy = create_mariadb(self._server)
-        # By its own user, as whom the triggers will act.
-        connection = pymysql.connect(
-            host=copy.host,
-            port=copy.port,
-            user=copy.user,
-            password=copy.password,
-            database=copy.name,
-            autocommit=True,
-        )
-        with connection, connection.cursor() as cursor:
+        with connect_mariadb(copy) as owner, owner.cursor() as cursor:  # as whom the triggers will act
             cursor.execute("SET foreign_key_checks = 0")  # they may refer to each other in any order
             for table in self._templates[schema].tables:
                 cursor.execute(table.create)

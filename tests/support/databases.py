@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 import psycopg
+import pymysql
 from psycopg import sql
 
 from stack.servers.mariadb import MariaDBServer
@@ -53,6 +54,18 @@ def create_mariadb(server: MariaDBServer) -> Database:
     database = Database("127.0.0.1", server.port, name, name, secrets.token_hex(8))
     ensure_mariadb(server, name, database.password)
     return database
+
+
+def connect_mariadb(database: Database) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    """A connection of its own user, autocommit on."""
+    return pymysql.connect(
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=database.password,
+        database=database.name,
+        autocommit=True,
+    )
 
 
 def drop_mariadb(server: MariaDBServer, database: Database) -> None:

@@ -44,6 +44,7 @@ async def test_while_every_connection_of_the_background_waits(own_dsn: str) -> N
     async def renewed_meanwhile() -> bool:
         waiting = frozenset(tuple(row) for row in await watcher.fetch(WAITING))
         lease = await watcher.fetchrow(LEASE)
+        assert lease is not None
         if len(waiting) < reservation.BACKGROUND_CONNECTIONS:
             return False
         before = seen.setdefault(waiting, lease)
