@@ -1,7 +1,7 @@
 # Everything is also `python -m ...`; this file only puts the venv and the steps together.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench fuzz status stop logs clean up down drill drill-ci lint lock
+.PHONY: help install run test bench fuzz status stop logs clean images up down drill drill-ci lint lock
 
 PYTHON := .venv/bin/python
 # Tests wait for servers more than they compute: more workers than cores.
@@ -41,6 +41,9 @@ logs: .venv ## follow the logs
 
 clean: .venv ## stop, and remove the data
 	@$(STACK) clean
+
+images: install ## the images of the topology, and the Docker engine where there is none
+	@$(PYTHON) -m drills.engine
 
 up: install ## the whole topology, every part at least twice, by docker compose (see docs/operations.md)
 	@$(PYTHON) -m drills.engine up --detach

@@ -38,6 +38,7 @@ STREAM_OUT = "portal"
 FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 HTTP_DRAIN_S = 5.0
 RETENTION_EVERY_S = 600.0
+LEASE_CONNECTIONS = 2  # of their own: a renewal waits for no consumer or buyer
 TLS_CHECK_S = 5.0  # renewed certificates are looked at that soon; who connects looks as well
 
 
@@ -52,6 +53,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     dialect = PostgresDialect()
     outbox: Outbox[Connection] = Outbox(dialect, STREAM_OUT)
     identity = identity_of(settings.feed_tls_cert, settings.feed_tls_key, settings.feed_tls_ca)
+    leases = PostgresPool(settings.database_dsn, name="leases", size_max=LEASE_CONNECTIONS)
     relay: Relays[Connection] = Relays(
         pool,
         dialect,
@@ -59,6 +61,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
         addresses=settings.reservation_feed,
         owner=settings.instance,
         ssl=tls_of(identity, settings.reservation_feed_tls_allowed),
+        renewals=leases,
     )
     outbox.wakes(relay.wake)
     nodes = node_tls(identity, settings.amqp_tls_allowed)
@@ -83,8 +86,9 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     service.health.add("schema", SchemaCheck(FOLDERS, applied_in_postgres(pool)).check)
     service.health.add("consumer", consumer.check)
     service.health.add("relay", RelayCheck(relay).check)
-    await pool.open()
-    service.on_drain(pool.close, 3)
+    for each in (pool, leases):
+        await each.open()
+        service.on_drain(each.close, 3)
     await http.start()
     service.on_drain(partial(http.drain, HTTP_DRAIN_S), HTTP_DRAIN_S + 1)
     service.run_task("consumer", consumer.run)

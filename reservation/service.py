@@ -49,6 +49,8 @@ FOLDERS = (SCHEMA["postgres"], Path(__file__).parent / "schema")
 BUYERS_CONNECTIONS = 8
 FLUSHING_CONNECTIONS = FLUSHERS + FREE_FOR_READS  # of their own: a flusher waits for no reader, nor for a detained one
 BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid sales from being settled
+# Of their own: a lease is not lost because sales wait to be settled. Two: with lanes one may wait for a row.
+LEASE_CONNECTIONS = 2
 READERS_CONNECTIONS = 2  # nor seat maps from being seen; however many maps are read, no more are read at once
 REPLICA_ACQUIRE_S = 0.3  # where the primary would answer, nobody waits longer for a replica
 HTTP_DRAIN_S = 5.0
@@ -98,7 +100,8 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
     flushing = PostgresPool(settings.database_dsn, name="flushing", size_max=FLUSHING_CONNECTIONS)
     background = PostgresPool(settings.database_dsn, name="background", size_max=BACKGROUND_CONNECTIONS)
     readers = PostgresPool(settings.database_dsn, name="readers", size_max=READERS_CONNECTIONS)
-    pools = [buyers, flushing, background, readers]
+    leases = PostgresPool(settings.database_dsn, name="leases", size_max=LEASE_CONNECTIONS)
+    pools = [buyers, flushing, background, leases, readers]
     replica = None
     if settings.database_replica_dsn is not None:
         replica = PostgresPool(
@@ -119,6 +122,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         addresses=settings.billing_feed,
         owner=settings.instance,
         ssl=tls_of(identity, settings.billing_feed_tls_allowed),
+        renewals=leases,
     )
     outbox.wakes(relay.wake)
     listener = FeedServer(

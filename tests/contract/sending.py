@@ -16,9 +16,9 @@ def contender(store: Store, owner: str, ttl_s: float = 30, **settings: Any) -> L
     return Lease(store.pool, store.dialect, name=LEASE, owner=owner, ttl_s=ttl_s, **settings)
 
 
-async def leader(store: Store, owner: str = "one") -> Ledger[Any]:
+async def leader(store: Store, owner: str = "one", **settings: Any) -> Ledger[Any]:
     """The bookkeeping of a relay that holds the lease."""
-    lease = contender(store, owner)
+    lease = contender(store, owner, **settings)
     assert await lease.acquire()
     ledger = Ledger(store.pool, store.dialect, STREAM, lease)
     await ledger.state()

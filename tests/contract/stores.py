@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import psycopg
 import pymysql.err
 
-from tests.support.databases import Database
+from tests.support.databases import Database, connect_mariadb
 from ticketflow.delivery import SCHEMA, Dialect, MariaDBDialect, PostgresDialect
 from ticketflow.events import Envelope, HoldReleased, envelope_for
 from ticketflow.runtime.address import Address
@@ -17,6 +18,7 @@ from ticketflow.runtime.mariadb import MariaDBPool
 from ticketflow.runtime.migrate import migrate
 from ticketflow.runtime.postgres import PostgresPool
 
+POOL_CONNECTIONS = 6
 EFFECTS = {
     "postgres": "CREATE TABLE effects (n bigserial PRIMARY KEY, event_key text, event_id uuid, note text)",
     "mariadb": "CREATE TABLE effects (n BIGINT AUTO_INCREMENT PRIMARY KEY, event_key VARCHAR(64), event_id CHAR(36),"
@@ -116,23 +118,42 @@ def note(envelope: Envelope) -> str:
 def connected(name: str, database: Database) -> tuple[str, PostgresPool | MariaDBPool, Dialect[Any]]:
     """The URL for migrations, a pool that is not open yet, and the dialect."""
     if name == "postgres":
-        return database.dsn, PostgresPool(database.dsn, name="test", size_max=6), PostgresDialect()
+        return database.dsn, PostgresPool(database.dsn, name="test", size_max=POOL_CONNECTIONS), PostgresDialect()
     url = f"mysql://{database.user}:{database.password}@{database.host}:{database.port}/{database.name}"
     addresses = [Address(database.host, database.port)]
-    pool = MariaDBPool(addresses, database.name, database.user, database.password, name="test", size_max=6)
+    pool = MariaDBPool(
+        addresses, database.name, database.user, database.password, name="test", size_max=POOL_CONNECTIONS
+    )
     return url, pool, MariaDBDialect()
+
+
+def migrate_store(name: str, database: Database) -> None:
+    """Delivery's tables, and the effects' beside them."""
+    url, _, _ = connected(name, database)
+    migrate(url, [SCHEMA[name]], "delivery")
+    if name == "postgres":
+        with psycopg.connect(database.dsn) as conn:
+            conn.execute(EFFECTS[name])
+        return
+    with connect_mariadb(database) as owner, owner.cursor() as cursor:
+        cursor.execute(EFFECTS[name])
 
 
 @asynccontextmanager
 async def open_store(name: str, database: Database) -> AsyncIterator[Store]:
     """Migrates an empty database and opens a pool to it."""
-    url, pool, dialect = connected(name, database)
-    await asyncio.to_thread(migrate, url, [SCHEMA[name]], "delivery")
+    await asyncio.to_thread(migrate_store, name, database)
+    async with opened(name, database) as store:
+        yield store
+
+
+@asynccontextmanager
+async def opened(name: str, database: Database) -> AsyncIterator[Store]:
+    """A pool to one that is migrated."""
+    _, pool, dialect = connected(name, database)
     await pool.open()
     try:
-        store = Store(name, pool, dialect, database)
-        await store.do(EFFECTS[name])
-        yield store
+        yield Store(name, pool, dialect, database)
     finally:
         await pool.close()
 

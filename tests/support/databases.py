@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 import psycopg
+import pymysql
 from psycopg import sql
 
 from stack.servers.mariadb import MariaDBServer
@@ -30,12 +31,12 @@ class Database:
         return f"{self.host}:{self.port}"
 
 
-def _fresh_name() -> str:
+def fresh_name() -> str:
     return f"test_{secrets.token_hex(6)}"
 
 
 def create_postgres(server: PostgresServer) -> Database:
-    name = _fresh_name()
+    name = fresh_name()
     database = Database("127.0.0.1", server.port, name, name, secrets.token_hex(8))
     ensure_postgres(server, name, database.password)
     return database
@@ -44,14 +45,27 @@ def create_postgres(server: PostgresServer) -> Database:
 def drop_postgres(server: PostgresServer, database: Database) -> None:
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
-        admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(database.user)))
+        if database.user == database.name:  # else others belong to it too: see copies.py
+            admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(database.user)))
 
 
 def create_mariadb(server: MariaDBServer) -> Database:
-    name = _fresh_name()
+    name = fresh_name()
     database = Database("127.0.0.1", server.port, name, name, secrets.token_hex(8))
     ensure_mariadb(server, name, database.password)
     return database
+
+
+def connect_mariadb(database: Database) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+    """A connection of its own user, autocommit on."""
+    return pymysql.connect(
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=database.password,
+        database=database.name,
+        autocommit=True,
+    )
 
 
 def drop_mariadb(server: MariaDBServer, database: Database) -> None:

@@ -3,7 +3,8 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from stack.servers.mariadb import MariaDBServer
 from stack.servers.postgres import PostgresServer
 from stack.servers.rabbitmq import RabbitMQPorts, RabbitMQServer
+from tests.support.copies import MariaDBCopies, Migrate, PostgresCopies
 from tests.support.databases import (
     Database,
     create_mariadb,
@@ -20,6 +22,7 @@ from tests.support.databases import (
 )
 from tests.support.ports import free_port
 from tests.support.running import RunningServer
+from tests.support.vhosts import Vhosts
 
 RABBITMQ_USER = "test"
 
@@ -70,16 +73,51 @@ def mariadb_database(mariadb_server: RunningServer[MariaDBServer]) -> Iterator[D
     drop_mariadb(mariadb_server.server, database)
 
 
+MigratedDatabase = Callable[[str, Migrate], AbstractContextManager[Database]]
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: RunningServer[PostgresServer]) -> MigratedDatabase:
+    """Lends a fresh database with the schema that is named, which ``migrate`` makes the first time."""
+    copies = PostgresCopies(postgres_server.server)
+
+    @contextmanager
+    def lent(schema: str, migrate: Migrate) -> Iterator[Database]:
+        database = copies.create(schema, migrate)
+        yield database
+        postgres_server.start()
+        drop_postgres(postgres_server.server, database)
+
+    return lent
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb(mariadb_server: RunningServer[MariaDBServer]) -> MigratedDatabase:
+    """The same in MariaDB."""
+    copies = MariaDBCopies(mariadb_server.server)
+
+    @contextmanager
+    def lent(schema: str, migrate: Migrate) -> Iterator[Database]:
+        database = copies.create(schema, migrate)
+        yield database
+        mariadb_server.start()
+        drop_mariadb(mariadb_server.server, database)
+
+    return lent
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_vhosts(rabbitmq_server: RunningServer[RabbitMQServer]) -> Vhosts:
+    return Vhosts(rabbitmq_server.server, RABBITMQ_USER)
+
+
 @pytest.fixture
-def rabbitmq_vhost(rabbitmq_server: RunningServer[RabbitMQServer]) -> Iterator[str]:
+def rabbitmq_vhost(rabbitmq_server: RunningServer[RabbitMQServer], rabbitmq_vhosts: Vhosts) -> Iterator[str]:
     """The AMQP URL of a fresh, empty vhost."""
-    vhost = f"test-{secrets.token_hex(6)}"
-    server = rabbitmq_server.server
-    server.control("add_vhost", vhost)
-    server.control("set_permissions", "-p", vhost, RABBITMQ_USER, ".*", ".*", ".*")
-    yield server.amqp_url(vhost)
+    vhost = rabbitmq_vhosts.take()
+    yield rabbitmq_server.server.amqp_url(vhost)
     rabbitmq_server.start()
-    server.control("delete_vhost", vhost)
+    rabbitmq_vhosts.leave(vhost)
 
 
 def _running(server: PostgresServer | MariaDBServer | RabbitMQServer, folder: Path) -> Iterator[RunningServer]:  # type: ignore[type-arg]

@@ -5,11 +5,14 @@ Laws:
   the monotonic clock from *before* a request was sent, and ends ``SAFETY`` of the ttl early.
 - The token grows with every acquisition. Whatever is written under the lease checks it in the same transaction, and the
   receiver checks it in HELLO: a holder that slept past its deadline can do nothing that counts.
+- A holder at work renews by what it does: its transactions lock the lease's row, and a renewal of its own would wait
+  behind them, one after the other, for as long as a slow store takes to commit them.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Generic, NoReturn
 
 from ticketflow.delivery import jitter
@@ -19,12 +22,16 @@ from ticketflow.runtime.errors import Indefinite, Unavailable
 
 SAFETY = 0.2  # the part of the ttl left unused: drift of clocks, and the time a send takes to leave this process
 RENEWALS_PER_TTL = 3  # two may fail
+ALONG_PER_TTL = 10  # and so often at most by what is written anyway: one statement more in three transactions a second
+DUE_S = 0.001  # nobody sleeps for less
+GIVEN_UP = float("-inf")
 RETRY_S = 0.1  # between attempts to renew while the store is away
 RELEASE_TIMEOUT_S = 1.0  # a courtesy to the next holder, who else waits for the ttl
 
 
 class Lease(Generic[ConnT]):
-    """One contender for the lease ``name``."""
+    """One contender for the lease ``name``. ``renewals``: what to renew by, for who shares ``pool`` with others whom a
+    renewal should not wait for."""
 
     def __init__(
         self,
@@ -35,6 +42,7 @@ class Lease(Generic[ConnT]):
         owner: str,
         ttl_s: float,
         clock: Callable[[], float] = time.monotonic,  # not the loop's: uvloop's stands still during a pause
+        renewals: Pool[ConnT] | None = None,
     ) -> None:
         self.name = name
         self.owner = owner
@@ -42,9 +50,11 @@ class Lease(Generic[ConnT]):
         self.token = 0  # of the last acquisition
         self.free_in_s = 0.0  # as of the last attempt: when it runs out, unless its holder renews it
         self._pool = pool
+        self._renewals = renewals or pool
         self._dialect = dialect
         self._clock = clock
-        self._until = float("-inf")
+        self._asked_at = GIVEN_UP  # when the last request was sent that has given us the lease, or renewed it
+        self._until = GIVEN_UP
         # A process that restarts under its old name need not wait for its own old lease. Only once: two processes that
         # were given one name by mistake must not take it from each other for ever.
         self._takeover = True
@@ -84,15 +94,31 @@ class Lease(Generic[ConnT]):
         if not await self._dialect.hold_lease(conn, self.name, self.check()):
             raise LeaseLost(f"{self.name}: token {self.token} is no longer valid")
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[ConnT]:
+        """A transaction that the lease covers, and that renews it when it commits. Raises LeaseLost."""
+        asked_at: float | None = None
+        async with self._pool.transaction() as conn:
+            await self.hold(conn)
+            yield conn
+            if self._due_in_s(ALONG_PER_TTL) <= 0:
+                asked_at = self._clock()
+                await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)  # its row is locked, and ours
+        if asked_at is not None and self._until > GIVEN_UP:
+            self._rely_from(asked_at)
+
     async def keep(self) -> NoReturn:
         """Renew for ever; raises LeaseLost at the latest when the lease may no longer be relied on."""
         while True:
-            await asyncio.sleep(self.ttl_s / RENEWALS_PER_TTL)
-            await self._renew()
+            due_in_s = self._due_in_s(RENEWALS_PER_TTL)
+            if due_in_s > 0:
+                await asyncio.sleep(max(due_in_s, DUE_S))
+            else:
+                await self._renew()
 
     async def release(self) -> None:
         """Let the next one have it. Does nothing when the store is away."""
-        self._until = float("-inf")
+        self._until = GIVEN_UP
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_S), self._pool.transaction() as conn:
                 await self._dialect.release_lease(conn, self.name, self.token)
@@ -105,16 +131,21 @@ class Lease(Generic[ConnT]):
             asked_at = self._clock()
             try:
                 # One statement that commits by itself: should it be cut short, it may be sent again.
-                async with asyncio.timeout(self.left_s), self._pool.acquire(plain=True) as conn:
+                async with asyncio.timeout(self.left_s), self._renewals.acquire(plain=True) as conn:
                     renewed = await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)
             except (Unavailable, Indefinite, TimeoutError):
                 await asyncio.sleep(RETRY_S * jitter.rng.uniform(0.5, 1.5))
                 continue
             if not renewed:
-                self._until = float("-inf")
+                self._until = GIVEN_UP
                 raise LeaseLost(f"{self.name}: another owner has taken it")
             self._rely_from(asked_at)
             return
 
+    def _due_in_s(self, per_ttl: int) -> float:
+        """Until it should be renewed, if that is done ``per_ttl`` times a ttl; 0 or less when it is time."""
+        return self._asked_at + self.ttl_s / per_ttl - self._clock()
+
     def _rely_from(self, asked_at: float) -> None:
-        self._until = asked_at + self.ttl_s * (1 - SAFETY)
+        self._asked_at = max(self._asked_at, asked_at)  # an earlier request may be answered later
+        self._until = self._asked_at + self.ttl_s * (1 - SAFETY)

@@ -221,8 +221,7 @@ class Ledger(Generic[ConnT]):
         """``step`` in a transaction that the lease covers; again when the store chose it as a victim."""
 
         async def attempt() -> T:
-            async with self._pool.transaction() as conn:
-                await self._lease.hold(conn)
+            async with self._lease.transaction() as conn:
                 return await step(conn)
 
         return await retrying(attempt)

@@ -57,7 +57,8 @@ log = get_logger("relay")
 
 class Relay(Generic[ConnT]):
     """Delivers what is staged in ``stream`` to the receiver at ``addresses``. Run one in every replica: one relays,
-    the others wait for its lease. ``owner`` names this process (1 to 64 characters), unique among the replicas."""
+    the others wait for its lease. ``owner`` names this process (1 to 64 characters), unique among the replicas.
+    ``renewals``: a pool of the same store by which the lease is renewed, where ``pool`` may be full of others."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Relay(Generic[ConnT]):
         clock: Callable[[], float] = time.monotonic,
         lane: Lane | None = None,
         lease: str | None = None,
+        renewals: Pool[ConnT] | None = None,
     ) -> None:
         self.stream = stream
         self.waits = False  # whether to leave a free lease to the other replicas for a moment
@@ -88,7 +90,8 @@ class Relay(Generic[ConnT]):
         self._limits = limits
         self._addresses = addresses
         self._connect = connect
-        self._lease = Lease(pool, dialect, name=lease or f"relay:{stream}", owner=owner, ttl_s=lease_ttl_s, clock=clock)
+        name = lease or f"relay:{stream}"
+        self._lease = Lease(pool, dialect, name=name, owner=owner, ttl_s=lease_ttl_s, clock=clock, renewals=renewals)
         self._lane = lane or Lane(stream, 0)
         self._ledger = Ledger(pool, dialect, stream, self._lease, self._lane)
         self._let_go = asyncio.Event()

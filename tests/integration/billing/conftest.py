@@ -13,6 +13,7 @@ from tests.integration.billing.world import World
 from tests.integration.sandbox.process import PROVIDER_KEY, ProviderProcess
 from tests.support.databases import Database
 from tests.support.ports import free_port
+from tests.support.servers import MigratedDatabase
 from ticketflow.feed import Address
 from ticketflow.runtime.settings import Secret
 
@@ -36,16 +37,19 @@ async def provider_ready(provider_process: ProviderProcess) -> ProviderProcess:
 
 
 @pytest.fixture
-def billing_schema(mariadb_database: Database) -> DatabaseSettings:
+def billing_schema(migrated_mariadb: MigratedDatabase) -> Iterator[DatabaseSettings]:
     """A fresh database with billing's schema, for a test that runs its own loop."""
-    settings = DatabaseSettings(
-        database_hosts=(Address.parse(mariadb_database.address),),
-        database_name=mariadb_database.name,
-        database_user=mariadb_database.user,
-        database_password=Secret(mariadb_database.password),
+    with migrated_mariadb("billing", lambda empty: service.run_migrations(settings_of(empty))) as database:
+        yield settings_of(database)
+
+
+def settings_of(database: Database) -> DatabaseSettings:
+    return DatabaseSettings(
+        database_hosts=(Address.parse(database.address),),
+        database_name=database.name,
+        database_user=database.user,
+        database_password=Secret(database.password),
     )
-    service.run_migrations(settings)
-    return settings
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A migrated database, and a portal's inside running on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -12,6 +12,7 @@ from portal.consumer import IDLE_S, Applies, Consumer
 from portal.sale import Sale
 from portal.settings import DatabaseSettings
 from tests.support.databases import Database
+from tests.support.servers import MigratedDatabase
 from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
 from ticketflow.events import Envelope, decode, encode
 from ticketflow.events.topology import EVENTS_EXCHANGE, TOPOLOGY
@@ -93,9 +94,14 @@ class Portal:
 
 
 @pytest.fixture
-def migrated(postgres_database: Database) -> Database:
-    assert service.migrate(DatabaseSettings(database_dsn=Secret(postgres_database.dsn))) >= 2
-    return postgres_database
+def migrated(migrated_postgres: MigratedDatabase) -> Iterator[Database]:
+    """A fresh database with the portal's schema."""
+
+    def migrate(empty: Database) -> None:
+        assert service.migrate(DatabaseSettings(database_dsn=Secret(empty.dsn))) >= 2
+
+    with migrated_postgres("portal", migrate) as database:
+        yield database
 
 
 @pytest.fixture
