@@ -11,14 +11,16 @@ Laws:
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, NoReturn
+from typing import Generic, NoReturn, TypeVar
 
 from ticketflow.delivery import jitter
 from ticketflow.delivery.dialect import ConnT, Dialect, Pool
 from ticketflow.delivery.errors import LeaseLost
 from ticketflow.runtime.errors import Indefinite, Unavailable
+
+T = TypeVar("T")
 
 SAFETY = 0.2  # the part of the ttl left unused: drift of clocks, and the time a send takes to leave this process
 RENEWALS_PER_TTL = 3  # two may fail
@@ -97,10 +99,15 @@ class Lease(Generic[ConnT]):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[ConnT]:
         """A transaction that the lease covers, and that renews it when it commits. Raises LeaseLost."""
+        async with self.transaction_by(self.hold) as (conn, _):
+            yield conn
+
+    @asynccontextmanager
+    async def transaction_by(self, hold: Callable[[ConnT], Awaitable[T]]) -> AsyncIterator[tuple[ConnT, T]]:
+        """The same for who makes sure that the lease is ours by a statement that does more: and what it returns."""
         asked_at: float | None = None
         async with self._pool.transaction() as conn:
-            await self.hold(conn)
-            yield conn
+            yield conn, await hold(conn)
             if self._due_in_s(ALONG_PER_TTL) <= 0:
                 asked_at = self._clock()
                 await self._dialect.renew_lease(conn, self.name, self.token, self.ttl_s)  # its row is locked, and ours

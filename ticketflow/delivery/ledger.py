@@ -134,8 +134,7 @@ class Ledger(Generic[ConnT]):
         """Stamp committed rows, and what they are: they need not be read again."""
 
         async def attempt() -> tuple[StreamState, list[OutboxRow]]:
-            async with self._pool.transaction() as conn:
-                state = await self._hold_stream(conn)
+            async with self._lease.transaction_by(self._hold_stream) as (conn, state):
                 self._check(state)
                 if self._is_due(state):
                     state = await self._stamp_barrier(conn, state)
