@@ -2,18 +2,23 @@
 
 from statistics import mean
 
+from bench.cpu import used_s
 from bench.goal import Goal, Measured, Round
-from bench.model import Stage, calibrated
+from bench.model import Point, Stage, calibrated
 from bench.ring import CONNECTIONS, one
 from bench.ring_load import Load
 from bench.ring_stack import RingStack, ring_stack
 from bench.run import Run
 from drills.machine import machine
+from ticketflow.delivery.pump import PACE_S
 
 POINT_S = 5.0
 CALIBRATED_AT = 0.1  # of the maximum
 CHECKED_AT = (0.3, 0.5)
 BY_ITSELF = ("postgres", "mariadb", "rabbitmq", "nginx")  # many processes or threads: as many cores as there are
+
+
+MOMENT_S = PACE_S  # of the relays, which bring the others their batches
 
 
 async def measure(run: Run) -> Measured:
@@ -25,29 +30,35 @@ async def measure(run: Run) -> Measured:
         for number in range(1, run.rounds + 1):
             most, cost_us = await one(stack, pay=False, name=f"most {number}")
             stages = [Stage(name, us, 0 if name in BY_ITSELF else 1) for name, us in cost_us.items() if us > 1]
-            low = CALIBRATED_AT * most
-            model = calibrated(stages, await mean_ms(stack, low), low, cores)
+            model = calibrated(stages, await point(stack, CALIBRATED_AT * most), cores, MOMENT_S)
             off = 1.0
             for share in CHECKED_AT:
                 rate = share * most
-                measured, told = await mean_ms(stack, rate), model.response_ms(rate, cores)
-                off = max(off, measured / told, told / measured)
-                notes[f"at {share:.0%} of the maximum"] = f"{rate:,.0f}/s: {measured:.1f} ms, the model {told:.1f} ms"
+                measured, told = await point(stack, rate), model.response_ms(rate, cores)
+                off = max(off, measured.mean_ms / told, told / measured.mean_ms)
+                notes[f"at {share:.0%} of the maximum"] = (
+                    f"{rate:,.0f}/s: {measured.mean_ms:.1f} ms, the model {told:.1f} ms;"
+                    f" CPU {measured.cpu_us:,.0f} us, the model {model.cpu_us_at(rate):,.0f} us"
+                )
             rounds.append(Round(off, 1.0))
             notes["waits, ms"] = round(model.waits_ms, 2)
-            notes["CPU, us a hold"] = round(model.cpu_us)
+            notes["CPU at full speed, us a hold"] = round(model.cpu_us)
+            notes["CPU of a batch beside, us"] = round(model.alone_us)
             run.tell(f"round {number} of {run.rounds}: off by {off:.2f}; {notes}")
     return Measured(rounds, notes)
 
 
-async def mean_ms(stack: RingStack, rate: float) -> float:
-    """From when a request was due to the portal's commit, at that rate."""
+async def point(stack: RingStack, rate: float) -> Point:
+    """What a hold costs at that rate, and takes: from when its request was due to the portal's commit."""
     event_id, seats = await stack.event("paced")
     port = stack.ring.stack.settings.http_port
+    before = stack.cpu_s()
     report = await stack.load(Load(port, event_id, seats, CONNECTIONS, POINT_S, rate=rate))
     assert not report.refused, report.refused
     committed = await stack.committed(event_id, len(report.began))
-    return 1000 * mean(committed[hold] - at for hold, at in report.began.items())
+    used = sum(used_s(before, stack.cpu_s()).values()) + report.cpu_s
+    mean_ms = 1000 * mean(committed[hold] - at for hold, at in report.began.items())
+    return Point(rate, 1e6 * used / len(report.began), mean_ms)
 
 
 GOALS = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.model import Model, Stage, calibrated
+from bench.model import Model, Point, Stage, calibrated
 
 STAGES = [Stage("reservation", 200), Stage("postgres", 250, at_once=0), Stage("billing", 50)]
 
@@ -29,9 +29,24 @@ def test_beyond_saturation_there_is_no_mean() -> None:
 
 
 def test_what_was_measured_at_a_low_rate_gives_the_waits() -> None:
-    model = calibrated(STAGES, measured_ms=8.0, rate_per_s=400, cores=2)
+    model = calibrated(STAGES, Point(400, cpu_us=500, mean_ms=8.0), cores=2)
     assert model.response_ms(400, 2) == pytest.approx(8.0)
     assert model.waits_ms == pytest.approx(7.5, abs=0.01)
+
+
+def test_holds_of_one_moment_share_what_a_batch_costs() -> None:
+    model = Model(STAGES, 0.0, alone_us=3000, moment_s=0.01)
+    assert model.cpu_us_at(0) == pytest.approx(500 + 3000)
+    assert model.cpu_us_at(500) == pytest.approx(500 + 3000 / 6)  # one, and five more in 10 ms
+    assert model.response_ms(0, 2) == pytest.approx(3.5)
+    assert model.response_ms(500, 2) == pytest.approx((6 * 0.5 + 3) / (1 - 0.25**2))  # 500/s at 1 ms: a quarter of two
+
+
+def test_what_was_measured_at_a_low_rate_gives_what_a_batch_costs() -> None:
+    model = calibrated(STAGES, Point(100, cpu_us=2000, mean_ms=20.0), cores=2, moment_s=0.01)
+    assert model.alone_us == pytest.approx(1500 * 2)
+    assert model.cpu_us_at(100) == pytest.approx(2000)
+    assert model.response_ms(100, 2) == pytest.approx(20.0)
 
 
 def test_a_rate_says_how_many_cores_and_instances_each_stage_takes() -> None:
