@@ -6,7 +6,8 @@ cancels nothing. The request time-out cancels the handler, which a COMMIT under 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import AsyncGeneratorType
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -165,7 +166,7 @@ class HttpServer:
         query = parse_qsl(incoming.query, keep_blank_values=True) if route.query is not None else ()
         request = acceptor.request(parameters, query, incoming.headers, incoming.path, content, correlation_id)
         reply = await route.handler(request)
-        if isinstance(reply.body, AsyncGenerator):
+        if isinstance(reply.body, AsyncGeneratorType):
             return await StreamedResponse.begun(reply, reply.body, head=incoming.method == "HEAD")
         return _outgoing(reply)
 
