@@ -1,8 +1,10 @@
 """Requests that queue up are decided together; one that comes alone is decided at once.
 
 Laws of this file: it knows no SQL and no HTTP.
-- Nobody waits for company: who finds nobody at work is decided in the same turn of the loop, and with him all others of
-  that turn. What comes meanwhile goes together when that flusher is done.
+- Nobody waits for company while he is alone: who finds nobody at work is decided in the same turn of the loop, and with
+  him all others of that turn. What comes meanwhile goes together when that flusher is done.
+- Where there is company, batches begin ``pace_s`` apart, unless they are full: after one of several requests the next
+  one waits for so long, since two together cost hardly more than one. A batch of one ends that.
 - Another flusher begins only when somebody has waited for longer than a batch takes, or more wait than one batch holds:
   few large batches cost less than many small ones, and one that is stuck must not hold up those behind it.
 - A flusher ends only in the turn in which it has seen an empty queue, so that no wake-up can be lost.
@@ -43,7 +45,8 @@ class Batcher(Generic[Q, A]):
     """``decide`` gives an outcome for each request, in their order; an exception is raised to who asked. What it raises
     itself is raised to all of them. It must keep a deadline of its own.
 
-    ``flushers``: batches under way at a time, at most. ``patience_s``: for how long one is left to do it all.
+    ``flushers``: batches under way at a time, at most. ``pace_s``: between the beginnings of two batches of a busy
+    time. ``patience_s``: for how long one is left to do it all.
     ``wait_s``: how long a request may wait to be begun.
     """
 
@@ -57,6 +60,7 @@ class Batcher(Generic[Q, A]):
         queue_max: int,
         patience_s: float,
         wait_s: float,
+        pace_s: float = 0.0,
     ) -> None:
         self._decide = decide
         self._flushers_max = flushers
@@ -64,6 +68,8 @@ class Batcher(Generic[Q, A]):
         self._queue_max = queue_max
         self._patience_s = patience_s
         self._wait_s = wait_s
+        self._pace_s = pace_s
+        self._not_before = 0.0  # by the loop's clock: when the next batch may begin
         self._queue: deque[_Waiting[Q, A]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
         self._about_to_take = False  # a flusher has been started and has not looked at the queue yet
@@ -109,12 +115,19 @@ class Batcher(Generic[Q, A]):
         me = asyncio.current_task()
         assert me is not None
         try:
+            await self._keep_pace()
             while batch := self._take():
                 if len(self._queue) > self._batch_max:
                     self._start_flusher()
                 await self._settle(batch)
+                await self._keep_pace()
         finally:
             self._flushers.discard(me)  # in this very turn: who asks in the next one starts another
+
+    async def _keep_pace(self) -> None:
+        pause_s = self._not_before - asyncio.get_running_loop().time()
+        if pause_s > 0 and 0 < len(self._queue) < self._batch_max:
+            await asyncio.sleep(pause_s)
 
     def _take(self) -> list[_Waiting[Q, A]]:
         batch: list[_Waiting[Q, A]] = []
@@ -126,6 +139,8 @@ class Batcher(Generic[Q, A]):
 
     async def _settle(self, batch: Sequence[_Waiting[Q, A]]) -> None:
         self._size.observe(len(batch))
+        company = len(batch) > 1
+        self._not_before = asyncio.get_running_loop().time() + self._pace_s if company else 0.0
         try:
             outcomes: Sequence[A | Exception] = await self._decide([waiting.request for waiting in batch])
             if len(outcomes) != len(batch):

@@ -29,7 +29,7 @@ async def lanes_of_keys(store: Store) -> dict[str, set[str]]:
 async def test_every_event_is_stamped_by_exactly_one_lane_and_a_key_by_one(store: Store) -> None:
     await set_lanes(store, 3)
     await stage(store, *[event(key, f"{key}-{n}") for n in range(3) for key in KEYS])
-    stamped = [await (await lane_leader(store, number, 3)).stamp() for number in range(3)]
+    stamped = [(await (await lane_leader(store, number, 3)).stamp()).last_seq for number in range(3)]
     assert sum(stamped) == 120
     assert min(stamped) > 0
     assert all(len(lanes) == 1 for lanes in (await lanes_of_keys(store)).values())
@@ -50,7 +50,7 @@ async def test_every_slot_of_the_store_belongs_to_a_lane(store: Store) -> None:
         seen = [await store.dialect.lane_has_unstamped(conn, STREAM, [slot]) for slot in range(SLOTS)]
     assert all(seen), "a thousand keys leave no slot empty"
     await set_lanes(store, LANES_MAX)
-    assert sum([await (await lane_leader(store, n, LANES_MAX)).stamp() for n in range(LANES_MAX)]) == 1000
+    assert sum([(await (await lane_leader(store, n, LANES_MAX)).stamp()).last_seq for n in range(LANES_MAX)]) == 1000
 
 
 async def test_what_an_older_version_staged_has_its_lane_too(store: Store) -> None:
@@ -62,7 +62,7 @@ async def test_what_an_older_version_staged_has_its_lane_too(store: Store) -> No
         STREAM, staged.id, staged.key, staged.kind, b"x",
     )  # fmt: skip
     await stage(store, event("key-1"))
-    assert sorted([await (await lane_leader(store, number, 2)).stamp() for number in range(2)]) == [0, 2]
+    assert sorted([(await (await lane_leader(store, number, 2)).stamp()).last_seq for number in range(2)]) == [0, 2]
 
 
 async def test_with_one_lane_nothing_is_asked_that_was_not_asked_before(store: Store) -> None:
@@ -71,7 +71,7 @@ async def test_with_one_lane_nothing_is_asked_that_was_not_asked_before(store: S
     for name in ("lane_has_unstamped", "stamp_lane", "next_barrier", "acked_seqs"):
         setattr(store.dialect, name, None)  # whoever calls it fails
     assert await ledger.has_unstamped()
-    assert await ledger.stamp() == 1
+    assert (await ledger.stamp()).last_seq == 1
     assert await ledger.gate.upto(0, 1) == 1
 
 
@@ -183,12 +183,12 @@ async def test_changes_beside_stampers_and_writers_keep_the_order_of_each_key(st
 async def test_a_barrier_is_stamped_before_anything_else_and_only_by_a_relay(store: Store) -> None:
     only = await leader(store)
     await stage(store, *[event(key) for key in KEYS])
-    assert await only.stamp(rows_max=10) == 10
+    assert (await only.stamp(rows_max=10)).last_seq == 10
     await set_lanes(store, 2)
     assert await store.rows("SELECT stream FROM delivery_lane_barrier") == []
     second = await lane_leader(store, 1, 2)
     assert await second.has_unstamped()
-    assert await second.stamp(rows_max=1) == 2
+    assert (await second.stamp(rows_max=1)).last_seq == 2
     kinds = await store.rows("SELECT kind FROM delivery_outbox WHERE stream = %s ORDER BY seq", f"{STREAM}.1")
     assert [kind == KIND for (kind,) in kinds] == [True, False]
     assert await store.rows("SELECT requires FROM delivery_lane_barrier") == [('{"orders": 10}',)]
@@ -197,11 +197,11 @@ async def test_a_barrier_is_stamped_before_anything_else_and_only_by_a_relay(sto
 async def test_changes_before_a_stamp_leave_one_barrier_that_requires_all(store: Store) -> None:
     await set_lanes(store, 2)
     await stage(store, *[event(key) for key in KEYS])
-    last = [await (await lane_leader(store, number, 2)).stamp() for number in range(2)]
+    last = [(await (await lane_leader(store, number, 2)).stamp()).last_seq for number in range(2)]
     for lanes in (1, 3, 1, 3):
         await set_lanes(store, lanes)
     third = await lane_leader(store, 2, 3)
-    assert await third.stamp() == 1
+    assert (await third.stamp()).last_seq == 1
     ((requires,),) = await store.rows("SELECT requires FROM delivery_lane_barrier")
     assert json.loads(requires) == {STREAM: last[0], f"{STREAM}.1": last[1]}
 
@@ -210,10 +210,10 @@ async def test_each_lane_is_purged_by_itself_and_its_barriers_with_it(store: Sto
     await set_lanes(store, 2)
     await stage(store, *[event(key) for key in KEYS])
     ledgers = [await lane_leader(store, number, 2) for number in range(2)]
-    last = [await ledger.stamp() for ledger in ledgers]
+    last = [(await ledger.stamp()).last_seq for ledger in ledgers]
     await set_lanes(store, 3)
     ledgers.append(await lane_leader(store, 2, 3))
-    assert [await ledger.stamp() for ledger in ledgers] == [last[0] + 1, last[1] + 1, 1]
+    assert [(await ledger.stamp()).last_seq for ledger in ledgers] == [last[0] + 1, last[1] + 1, 1]
     await ledgers[1].mark_acked(last[1] + 1)
     await age(store, "delivery_outbox", "created_at", 30)
     assert await retention(store, retention_s=7 * DAY_S).run_once() == last[1] + 1
@@ -230,7 +230,7 @@ async def test_the_backlogs_of_the_lanes_add_up(store: Store) -> None:
     await set_lanes(store, 2)
     await stage(store, *[event(key) for key in KEYS])
     ledger = await lane_leader(store, 1, 2)
-    stamped = await ledger.stamp()
+    stamped = (await ledger.stamp()).last_seq
     await ledger.mark_acked(1)
     async with store.pool.acquire() as conn:
         seen = [await backlog(store.dialect, conn, stream) for stream in (STREAM, f"{STREAM}.1")]

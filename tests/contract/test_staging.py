@@ -31,9 +31,12 @@ async def test_committed_events_are_stamped_in_the_order_of_staging(store: Store
     ledger = await leader(store)
     staged = events("a", 3)
     await stage(store, *staged)
-    assert await ledger.stamp() == 3
+    last_seq, rows = await ledger.stamp()
+    assert last_seq == 3
     assert await store.seqs(STREAM) == [1, 2, 3]
-    assert [decode(row.body) for row in await ledger.read(0, 3)] == staged
+    assert [decode(row.body) for row in rows] == staged
+    assert await ledger.read(0, 3) == rows
+    assert await ledger.stamp() == (3, [])
 
 
 async def test_thousands_of_events_of_all_sizes_come_back_as_they_went_in(store: Store) -> None:
@@ -42,8 +45,8 @@ async def test_thousands_of_events_of_all_sizes_come_back_as_they_went_in(store:
         event(f"käy-{n % 7}", "\x00\\'\"%s" * (n % 50) + "x" * (60_000 if n % 300 == 0 else 1)) for n in range(1500)
     ]
     await stage(store, *staged)
-    assert await ledger.stamp() == 1024
-    assert await ledger.stamp() == 1500
+    assert (await ledger.stamp()).last_seq == 256
+    assert (await ledger.stamp(rows_max=2000)).last_seq == 1500
     read: list[bytes] = []
     while rows := await ledger.read(len(read), 1500):
         read += [row.body for row in rows]
@@ -57,9 +60,9 @@ async def test_a_transaction_that_commits_late_is_stamped_late_and_not_lost(stor
         await outbox.stage(slow, [event("slow")])
         await stage(store, event("quick"))
         async with asyncio.timeout(2):  # an open transaction must not hold up the stamper
-            assert await ledger.stamp() == 1
+            assert (await ledger.stamp()).last_seq == 1
         assert [decode(row.body).key for row in await ledger.read(0, 1)] == ["quick"]
-    assert await ledger.stamp() == 2
+    assert (await ledger.stamp()).last_seq == 2
     assert await store.seqs(STREAM) == [2, 1]  # staged first, committed second
     assert [decode(row.body).key for row in await ledger.read(0, 2)] == ["quick", "slow"]
 
@@ -109,7 +112,7 @@ async def test_a_stamper_with_a_stale_token_changes_nothing(store: Store) -> Non
     with pytest.raises(LeaseLost):
         await old.mark_acked(1)
     assert await store.seqs(STREAM) == [None]
-    assert await new.stamp() == 1
+    assert (await new.stamp()).last_seq == 1
     await new.mark_acked(1)
     assert (await new.state()).acked_seq == 1
 
@@ -136,6 +139,20 @@ async def test_nobody_takes_the_lease_in_the_middle_of_a_stamp(store: Store) -> 
         done, _ = await asyncio.wait([taking], timeout=0.3)
         assert not done
     assert await taking
+
+
+async def test_whoever_holds_the_stream_holds_its_lease(store: Store) -> None:
+    old = contender(store, "old")
+    assert await old.acquire()
+    async with store.pool.transaction() as conn:
+        await store.dialect.ensure_stream(conn, STREAM)
+    async with store.pool.transaction() as conn:
+        assert await store.dialect.hold_stream(conn, old.name, old.token - 1, STREAM) is None
+        assert await store.dialect.hold_stream(conn, old.name, old.token, STREAM) is not None
+        releasing = asyncio.create_task(old.release())
+        done, _ = await asyncio.wait([releasing], timeout=0.3)
+        assert not done
+    await releasing
 
 
 async def test_two_that_both_believe_to_lead_do_not_stamp_a_row_twice(store: Store) -> None:
@@ -189,5 +206,5 @@ async def test_streams_do_not_touch_each_other(store: Store) -> None:
     ledger = await leader(store)
     await stage(store, event("a"), stream="other")
     assert not await ledger.has_unstamped()
-    assert await ledger.stamp() == 0
+    assert (await ledger.stamp()).last_seq == 0
     assert await store.seqs("other") == [None]

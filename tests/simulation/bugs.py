@@ -204,7 +204,7 @@ class OldLanes(Bug):
     def planted(self) -> Iterator[None]:
         real = Ledger._stamp
 
-        async def stamp(ledger: Ledger[Any], conn: Any, state: StreamState, rows_max: int) -> int:
+        async def stamp(ledger: Ledger[Any], conn: Any, state: StreamState, rows_max: int) -> Any:
             assert ledger._seen is not None
             return await real(ledger, conn, state._replace(lanes=ledger._seen.lanes), rows_max)
 

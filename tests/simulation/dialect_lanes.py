@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from tests.simulation.clocks import clock_of, clock_us
+from tests.simulation.dialect_outbox import stamped
 from tests.simulation.rows import FOR_EVER, BarrierEntry, LeaseEntry, OutboxEntry, ReplicaEntry, StreamEntry
 from tests.simulation.session import Session
-from ticketflow.delivery.dialect import StagedRow, StreamState
+from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.lanes import SLOTS, LaneState, numbered
 
 
@@ -20,16 +21,9 @@ class MemoryLanes:
 
     async def stamp_lane(
         self, conn: Session, family: str, stream: str, slots: Sequence[int], after_seq: int, rows_max: int
-    ) -> int:
+    ) -> list[OutboxRow] | None:
         await conn.statement()
-        seq = after_seq
-        for position in sorted(_waiting(conn, family, slots))[:rows_max]:
-            await conn.lock("outbox", position)
-            row: OutboxEntry | None = conn.get("outbox", position)
-            if row is not None and row.seq is None:
-                seq += 1
-                conn.put("outbox", position, row._replace(seq=seq, stream=stream))
-        return seq - after_seq
+        return await stamped(conn, stream, sorted(_waiting(conn, family, slots))[:rows_max], after_seq)
 
     async def lane_states(self, conn: Session, family: str) -> list[LaneState]:
         await conn.statement()

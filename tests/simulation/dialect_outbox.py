@@ -8,6 +8,24 @@ from tests.simulation.session import Session
 from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 
 
+async def stamped(conn: Session, stream: str, waiting: Sequence[int], after_seq: int) -> list[OutboxRow] | None:
+    """The rows at ``waiting`` get their seq and the name of their lane; its last_seq follows."""
+    rows: list[OutboxRow] = []
+    for position in waiting:
+        await conn.lock("outbox", position)
+        row: OutboxEntry | None = conn.get("outbox", position)
+        if row is not None and row.seq is None:
+            rows.append(OutboxRow(after_seq + len(rows) + 1, row.body))
+            conn.put("outbox", position, row._replace(seq=rows[-1].seq, stream=stream))
+    if rows:
+        await conn.lock("stream", stream)
+        state: StreamEntry = conn.get("stream", stream)
+        if state.last_seq != after_seq:
+            return None
+        conn.put("stream", stream, state._replace(last_seq=rows[-1].seq))
+    return rows
+
+
 class MemoryOutbox:
     # -- outbox
 
@@ -21,17 +39,10 @@ class MemoryOutbox:
         await conn.statement()
         return any(row.seq is None and row.stream == stream for _, row in conn.rows("outbox"))
 
-    async def stamp(self, conn: Session, stream: str, after_seq: int, rows_max: int) -> int:
+    async def stamp(self, conn: Session, stream: str, after_seq: int, rows_max: int) -> list[OutboxRow] | None:
         await conn.statement()
         waiting = sorted(at for at, row in conn.rows("outbox") if row.seq is None and row.stream == stream)[:rows_max]
-        seq = after_seq
-        for position in waiting:
-            await conn.lock("outbox", position)
-            row = conn.get("outbox", position)
-            if row is not None and row.seq is None:
-                seq += 1
-                conn.put("outbox", position, row._replace(seq=seq))
-        return seq - after_seq
+        return await stamped(conn, stream, waiting, after_seq)
 
     async def read(self, conn: Session, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         await conn.statement()
@@ -84,6 +95,9 @@ class MemoryOutbox:
         if row is None:
             raise LookupError(f"stream {stream!r} has no row")
         return StreamState(*row)
+
+    async def hold_stream(self, conn: Session, lease: str, token: int, stream: str) -> StreamState | None:
+        return await self.lock_stream(conn, stream) if await self.hold_lease(conn, lease, token) else None
 
     async def advance_stream(self, conn: Session, stream: str, from_seq: int, to_seq: int) -> bool:
         row = await self._stream_of(conn, stream)

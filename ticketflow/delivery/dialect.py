@@ -112,9 +112,10 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         """Whether committed rows wait for their seq."""
         ...
 
-    async def stamp(self, conn: ConnInT, stream: str, after_seq: int, rows_max: int) -> int:
-        """Give ``after_seq + 1, ...`` to committed unstamped rows, in order of position; how many. Needs the lock of
-        the stream."""
+    async def stamp(self, conn: ConnInT, stream: str, after_seq: int, rows_max: int) -> list[OutboxRow] | None:
+        """Give ``after_seq + 1, ...`` to committed unstamped rows, in order of position, and move last_seq on to the
+        last of them. None when last_seq is not ``after_seq``: then nothing may be committed. Needs the lock of the
+        stream."""
         ...
 
     async def read(self, conn: ConnInT, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
@@ -143,6 +144,10 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         """The state, locked until the transaction ends."""
         ...
 
+    async def hold_stream(self, conn: ConnInT, lease: str, token: int, stream: str) -> StreamState | None:
+        """``hold_lease`` and ``lock_stream`` in one; None when the first says no, or the stream is not there."""
+        ...
+
     async def advance_stream(self, conn: ConnInT, stream: str, from_seq: int, to_seq: int) -> bool:
         """Move last_seq, if it still is ``from_seq``."""
         ...
@@ -163,7 +168,7 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
 
     async def stamp_lane(
         self, conn: ConnInT, family: str, stream: str, slots: Sequence[int], after_seq: int, rows_max: int
-    ) -> int:
+    ) -> list[OutboxRow] | None:
         """As ``stamp``, for the rows of ``slots``, which get the name of their lane, ``stream``."""
         ...
 

@@ -14,7 +14,7 @@ Laws:
 import json
 from collections.abc import Awaitable, Callable
 from itertools import takewhile
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ticketflow.delivery.dialect import ConnT, Dialect, OutboxRow, Pool, StagedRow, StreamState
 from ticketflow.delivery.errors import HistoryMoved, LeaseLost, RewindImpossible
@@ -29,8 +29,14 @@ from ticketflow.runtime.retry import retrying
 
 T = TypeVar("T")
 
-STAMP_ROWS_MAX = 1024  # a transaction of some 10 ms
-READ_ROWS_MAX = 256  # at 64 KiB an event at most 16 MiB in memory
+ROWS_MAX = 256  # stamped, or read, at a time: at 64 KiB an event at most 16 MiB in memory
+
+
+class Stamped(NamedTuple):
+    """What one transaction has stamped. ``last_seq``: of the stream after it; a barrier may come before ``rows``."""
+
+    last_seq: int
+    rows: list[OutboxRow]
 
 
 class Ledger(Generic[ConnT]):
@@ -124,25 +130,36 @@ class Ledger(Generic[ConnT]):
                 return await self._dialect.has_unstamped(conn, self.stream)
             return await self._dialect.lane_has_unstamped(conn, self._lane.family, slots)
 
-    async def stamp(self, rows_max: int = STAMP_ROWS_MAX) -> int:
-        """Stamp committed rows; the last seq of the stream after that."""
+    async def stamp(self, rows_max: int = ROWS_MAX) -> Stamped:
+        """Stamp committed rows, and what they are: they need not be read again."""
 
-        async def step(conn: ConnT) -> StreamState:
-            state = await self._dialect.lock_stream(conn, self.stream)
-            self._check(state)
-            from_seq = state.last_seq
-            if self._is_due(state):
-                state = await self._stamp_barrier(conn, state)
-            last_seq = state.last_seq + await self._stamp(conn, state, rows_max)
-            if last_seq > from_seq and not await self._dialect.advance_stream(conn, self.stream, from_seq, last_seq):
-                raise Retryable(f"stream {self.stream}: last_seq moved under its lock")
-            return state._replace(last_seq=last_seq)
+        async def attempt() -> tuple[StreamState, list[OutboxRow]]:
+            async with self._pool.transaction() as conn:
+                state = await self._hold_stream(conn)
+                self._check(state)
+                if self._is_due(state):
+                    state = await self._stamp_barrier(conn, state)
+                rows = await self._stamp(conn, state, rows_max)
+                if rows is None:
+                    raise self._moved()
+                return state._replace(last_seq=rows[-1].seq if rows else state.last_seq), rows
 
         self._look = False
-        state = self._noted(await self._under_lease(step))
+        state, rows = await retrying(attempt)
+        self._noted(state)
         if self._seen is not None:
             self._seen = self._seen._replace(last_seq=state.last_seq)
-        return state.last_seq
+        return Stamped(state.last_seq, rows)
+
+    async def _hold_stream(self, conn: ConnT) -> StreamState:
+        state = await self._dialect.hold_stream(conn, self._lease.name, self._lease.check(), self.stream)
+        if state is None:
+            await self._lease.hold(conn)  # says so when it is this
+            state = await self._dialect.lock_stream(conn, self.stream)
+        return state
+
+    def _moved(self) -> Retryable:
+        return Retryable(f"stream {self.stream}: last_seq moved under its lock")
 
     def _check(self, state: StreamState) -> None:
         seen = self._seen
@@ -160,7 +177,7 @@ class Ledger(Generic[ConnT]):
         if after_seq >= last_seq:
             return []
         async with self._pool.acquire(plain=True) as conn:
-            upto_seq = min(last_seq, after_seq + READ_ROWS_MAX)
+            upto_seq = min(last_seq, after_seq + ROWS_MAX)
             return following(after_seq, await self._dialect.read(conn, self.stream, after_seq, upto_seq))
 
     async def mark_acked(self, seq: int) -> None:
@@ -179,14 +196,16 @@ class Ledger(Generic[ConnT]):
         barrier, seq = barrier_event(json.loads(state.barrier_due)), state.last_seq + 1
         row = StagedRow(barrier.id, barrier.key, barrier.kind, encode(barrier))
         await self._dialect.stage_barrier(conn, self.stream, seq, row, state.barrier_due)
+        if not await self._dialect.advance_stream(conn, self.stream, state.last_seq, seq):
+            raise self._moved()
         return state._replace(last_seq=seq, barrier_seq=seq, barrier_due="")
 
-    async def _stamp(self, conn: ConnT, state: StreamState, rows_max: int) -> int:
+    async def _stamp(self, conn: ConnT, state: StreamState, rows_max: int) -> list[OutboxRow] | None:
         slots = self._slots(state.lanes)
         if slots is None:
             return await self._dialect.stamp(conn, self.stream, state.last_seq, rows_max)
         if not slots:
-            return 0
+            return []
         return await self._dialect.stamp_lane(conn, self._lane.family, self.stream, slots, state.last_seq, rows_max)
 
     def _slots(self, lanes: int) -> list[int] | None:

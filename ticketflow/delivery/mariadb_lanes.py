@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from ticketflow.delivery.dialect import StagedRow, StreamState
+from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.lanes import LaneState, numbered, streams_of
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
+from ticketflow.delivery.mariadb_outbox import moved
 
 _NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 # The slot stands in the index that is read: other lanes' rows are passed over without a look at the table.
 _WAITING = (
-    "SELECT position FROM delivery_outbox FORCE INDEX (delivery_outbox_waiting)"
+    "SELECT position, body FROM delivery_outbox FORCE INDEX (delivery_outbox_waiting)"
     " WHERE stream = %s AND seq IS NULL AND slot IN %s ORDER BY position LIMIT %s"
 )
 
@@ -20,19 +21,20 @@ class MariaDBLanes:
 
     async def stamp_lane(
         self, conn: Connection, family: str, stream: str, slots: Sequence[int], after_seq: int, rows_max: int
-    ) -> int:
+    ) -> list[OutboxRow] | None:
         # As in ``stamp``: a plain read, then the rows by their primary key.
         waiting = await fetch(conn, _WAITING, (family, list(slots), rows_max))
         if not waiting:
-            return 0
+            return []
         positions = [row[0] for row in waiting]
         place_holders = ", ".join(["%s"] * len(positions))
-        return await write(
+        await write(
             conn,
             f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders}), stream = %s"  # noqa: S608
             " WHERE position IN %s AND seq IS NULL",
             (after_seq, *positions, stream, positions),
         )
+        return await moved(conn, stream, after_seq, [row[1] for row in waiting])
 
     async def lane_states(self, conn: Connection, family: str) -> list[LaneState]:
         rows = await fetch(

@@ -15,6 +15,18 @@ FIRST_KEPT = (
 _IN_TTL = "UTC_TIMESTAMP(6) + INTERVAL %s SECOND"
 
 
+async def moved(conn: Connection, stream: str, after_seq: int, bodies: Sequence[bytes]) -> list[OutboxRow] | None:
+    """``bodies`` are stamped: last_seq follows. None when it is not ``after_seq``."""
+    if not await _advance(conn, stream, after_seq, after_seq + len(bodies)):
+        return None
+    return [OutboxRow(seq, body) for seq, body in enumerate(bodies, after_seq + 1)]
+
+
+async def _advance(conn: Connection, stream: str, from_seq: int, to_seq: int) -> bool:
+    sql = "UPDATE delivery_stream SET last_seq = %s WHERE stream = %s AND last_seq = %s"
+    return await write(conn, sql, (to_seq, stream, from_seq)) == 1
+
+
 class MariaDBOutbox:
     # -- outbox
 
@@ -30,25 +42,26 @@ class MariaDBOutbox:
             await fetch(conn, "SELECT 1 FROM delivery_outbox WHERE stream = %s AND seq IS NULL LIMIT 1", (stream,))
         )
 
-    async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> int:
+    async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> list[OutboxRow] | None:
         # The positions come from a plain read: an UPDATE that looked for NULLs would wait for every open staging
         # transaction. Only a stamper changes unstamped rows, and the stream's lock lets one of them in. INTERVAL finds
         # the number of a position by halving, where FIELD would compare each with all.
         waiting = await fetch(
             conn,
-            "SELECT position FROM delivery_outbox WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT %s",
+            "SELECT position, body FROM delivery_outbox WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT %s",
             (stream, rows_max),
         )
         if not waiting:
-            return 0
+            return []
         positions = [row[0] for row in waiting]
         place_holders = ", ".join(["%s"] * len(positions))
-        return await write(
+        await write(
             conn,
             f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders})"  # noqa: S608
             " WHERE position IN %s AND seq IS NULL",
             (after_seq, *positions, positions),
         )
+        return await moved(conn, stream, after_seq, [row[1] for row in waiting])
 
     async def read(self, conn: Connection, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         rows = await fetch(
@@ -110,15 +123,12 @@ class MariaDBOutbox:
             raise LookupError(f"stream {stream!r} has no row in delivery_stream")
         return StreamState(*rows[0])
 
+    async def hold_stream(self, conn: Connection, lease: str, token: int, stream: str) -> StreamState | None:
+        # The lease has to be written, so that two nodes of a cluster cannot both hold it.
+        return await self.lock_stream(conn, stream) if await self.hold_lease(conn, lease, token) else None
+
     async def advance_stream(self, conn: Connection, stream: str, from_seq: int, to_seq: int) -> bool:
-        return (
-            await write(
-                conn,
-                "UPDATE delivery_stream SET last_seq = %s WHERE stream = %s AND last_seq = %s",
-                (to_seq, stream, from_seq),
-            )
-            == 1
-        )
+        return await _advance(conn, stream, from_seq, to_seq)
 
     async def ack_stream(self, conn: Connection, stream: str, seq: int) -> bool:
         return (

@@ -26,7 +26,8 @@ class PostgresDialect(PostgresOutbox, PostgresLanes, PostgresInbox, PostgresPark
     announces = True
 
     async def announce(self, conn: Connection, stream: str) -> None:
-        await conn.execute("SELECT pg_notify($1, '')", channel(stream))
+        # It tells of what is durable already and is nothing itself: its own COMMIT waits for no disk.
+        await conn.execute("SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')", channel(stream))
 
     async def backlog(self, conn: Connection, stream: str) -> Backlog:
         row = await conn.fetchrow(

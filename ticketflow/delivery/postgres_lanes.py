@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from ticketflow.delivery.dialect import StagedRow, StreamState
+from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.lanes import LaneState, numbered, streams_of
 from ticketflow.delivery.postgres_driver import Connection, count
+from ticketflow.delivery.postgres_outbox import stamped
 
 _SLOT = "(get_byte(decode(md5(event_key), 'hex'), 0) & 63)"  # as in the index delivery_outbox_slot
 # A look into the index for each slot: other lanes' rows, however many, are not passed over one by one.
@@ -17,27 +18,27 @@ _WAITING = f"""
 """  # noqa: S608
 
 
+_STAMP = f"""
+    WITH stamped AS (
+        UPDATE delivery_outbox AS o SET seq = $4::bigint + batch.n, stream = $5
+        FROM unnest(ARRAY({_WAITING})) WITH ORDINALITY AS batch (position, n)
+        WHERE o.position = batch.position AND o.seq IS NULL RETURNING o.seq, o.body
+    ), moved AS (
+        UPDATE delivery_stream SET last_seq = (SELECT max(seq) FROM stamped)
+        WHERE stream = $5 AND last_seq = $4 AND EXISTS (SELECT FROM stamped) RETURNING last_seq
+    )
+    SELECT seq, body, EXISTS (SELECT FROM moved) FROM stamped ORDER BY seq
+"""  # noqa: S608
+
+
 class PostgresLanes:
     async def lane_has_unstamped(self, conn: Connection, family: str, slots: Sequence[int]) -> bool:
         return await conn.fetchval(_WAITING, family, slots, 1) is not None
 
     async def stamp_lane(
         self, conn: Connection, family: str, stream: str, slots: Sequence[int], after_seq: int, rows_max: int
-    ) -> int:
-        return count(
-            await conn.execute(
-                f"""
-                UPDATE delivery_outbox AS o SET seq = $4::bigint + batch.n, stream = $5
-                FROM unnest(ARRAY({_WAITING})) WITH ORDINALITY AS batch (position, n)
-                WHERE o.position = batch.position AND o.seq IS NULL
-                """,  # noqa: S608
-                family,
-                slots,
-                rows_max,
-                after_seq,
-                stream,
-            )
-        )
+    ) -> list[OutboxRow] | None:
+        return stamped(await conn.fetch(_STAMP, family, slots, rows_max, after_seq, stream))
 
     async def lane_states(self, conn: Connection, family: str) -> list[LaneState]:
         rows = await conn.fetch(

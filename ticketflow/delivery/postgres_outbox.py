@@ -1,11 +1,36 @@
 """The sending end in Postgres (asyncpg): outbox, stream, lease. See mariadb_outbox.py, method for method."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.postgres_driver import Connection, count
 
 _STATE = "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream"
+
+
+# By way of an array: of a join the planner expects as many rows as LIMIT might let through, and reads them all.
+_STAMP = """
+    WITH stamped AS (
+        UPDATE delivery_outbox AS o SET seq = $2::bigint + batch.n
+        FROM unnest(ARRAY(
+            SELECT position FROM delivery_outbox
+            WHERE stream = $1 AND seq IS NULL ORDER BY position LIMIT $3
+        )) WITH ORDINALITY AS batch (position, n)
+        WHERE o.position = batch.position AND o.seq IS NULL RETURNING o.seq, o.body
+    ), moved AS (
+        UPDATE delivery_stream SET last_seq = (SELECT max(seq) FROM stamped)
+        WHERE stream = $1 AND last_seq = $2 AND EXISTS (SELECT FROM stamped) RETURNING last_seq
+    )
+    SELECT seq, body, EXISTS (SELECT FROM moved) FROM stamped ORDER BY seq
+"""
+
+
+def stamped(rows: Sequence[Any]) -> list[OutboxRow] | None:
+    """What a statement that stamps returns: seq, body, whether last_seq was moved."""
+    if rows and not rows[0][2]:
+        return None
+    return [OutboxRow(row[0], row[1]) for row in rows]
 
 
 class PostgresOutbox:
@@ -34,23 +59,8 @@ class PostgresOutbox:
             )
         )
 
-    async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> int:
-        # By way of an array: of a join the planner expects as many rows as LIMIT might let through, and reads them all.
-        return count(
-            await conn.execute(
-                """
-                UPDATE delivery_outbox AS o SET seq = $2::bigint + batch.n
-                FROM unnest(ARRAY(
-                    SELECT position FROM delivery_outbox
-                    WHERE stream = $1 AND seq IS NULL ORDER BY position LIMIT $3
-                )) WITH ORDINALITY AS batch (position, n)
-                WHERE o.position = batch.position AND o.seq IS NULL
-                """,
-                stream,
-                after_seq,
-                rows_max,
-            )
-        )
+    async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> list[OutboxRow] | None:
+        return stamped(await conn.fetch(_STAMP, stream, after_seq, rows_max))
 
     async def read(self, conn: Connection, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         rows = await conn.fetch(
@@ -114,6 +124,21 @@ class PostgresOutbox:
         if row is None:
             raise LookupError(f"stream {stream!r} has no row in delivery_stream")
         return StreamState(*row)
+
+    async def hold_stream(self, conn: Connection, lease: str, token: int, stream: str) -> StreamState | None:
+        # They are locked in the order in which FOR UPDATE names them.
+        row = await conn.fetchrow(
+            """
+            SELECT s.epoch, s.last_seq, s.acked_seq, s.lanes, s.barrier_seq, s.barrier_due
+            FROM delivery_lease AS l, delivery_stream AS s
+            WHERE l.name = $1 AND l.token = $2 AND l.expires_at > clock_timestamp() AND s.stream = $3
+            FOR UPDATE OF l, s
+            """,
+            lease,
+            token,
+            stream,
+        )
+        return None if row is None else StreamState(*row)
 
     async def advance_stream(self, conn: Connection, stream: str, from_seq: int, to_seq: int) -> bool:
         return (

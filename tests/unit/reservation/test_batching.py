@@ -28,7 +28,14 @@ class Desk:
         return [self.fails.get(request, 2 * request) for request in requests]
 
     def batcher(
-        self, *, flushers: int = 1, batch_max: int = 4, queue_max: int = 100, patience_s: float = 60, wait_s: float = 60
+        self,
+        *,
+        flushers: int = 1,
+        batch_max: int = 4,
+        queue_max: int = 100,
+        patience_s: float = 60,
+        wait_s: float = 60,
+        pace_s: float = 0,
     ) -> Batcher[int, int]:
         return Batcher(
             "test",
@@ -38,6 +45,7 @@ class Desk:
             queue_max=queue_max,
             patience_s=patience_s,
             wait_s=wait_s,
+            pace_s=pace_s,
         )
 
 
@@ -67,6 +75,34 @@ async def test_what_comes_meanwhile_goes_together_in_its_order() -> None:
     desk.open.set()
     assert await asyncio.gather(first, *others, again) == [2, 4, 6, 8, 18]
     assert desk.batches == [[1], [9, 2, 3, 4]]
+
+
+async def test_where_there_is_company_the_next_one_waits_for_more() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=1)
+    await asyncio.gather(*map(batcher.ask, (1, 2)))
+    third = asyncio.create_task(batcher.ask(3))
+    await asyncio.sleep(0.05)
+    assert desk.batches == [[1, 2]]
+    assert await batcher.ask(4) == 8
+    assert await third == 6
+    assert desk.batches == [[1, 2], [3, 4]]
+
+
+async def test_who_is_alone_waits_for_nobody_however_often_he_asks() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=60)
+    async with asyncio.timeout(30):
+        for number in range(50):
+            assert await batcher.ask(number) == 2 * number
+
+
+async def test_a_full_batch_waits_for_nothing() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=60)
+    async with asyncio.timeout(30):
+        for _ in range(5):
+            await asyncio.gather(*map(batcher.ask, range(4)))
 
 
 async def test_a_batch_has_its_bound_and_nobody_is_left_behind() -> None:
