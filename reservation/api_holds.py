@@ -20,6 +20,8 @@ TAGS = ("holds",)
 TOO_BUSY = "more buyers wait than can be served in time, and nothing was done; try again"
 TOKEN_HEADER = "X-Hold-Token"  # noqa: S105 - a name
 
+_placed, _replayed = DECISIONS.labels("placed"), DECISIONS.labels("replayed")
+
 
 class HoldsApi:
     """``token_keys``: the first signs, all verify."""
@@ -101,8 +103,8 @@ class HoldsApi:
         if isinstance(decision, Denied):
             DECISIONS.labels(decision.refused.code).inc()
             return refused_reply(decision.refused, request.correlation_id, decision.replayed)
-        DECISIONS.labels("replayed" if decision.replayed else "placed").inc()
-        return Reply(201, self._placed(decision), replay_headers(decision.replayed))
+        (_replayed if decision.replayed else _placed).inc()
+        return Reply(201, self._told(decision), replay_headers(decision.replayed))
 
     async def _read(self, request: Request) -> Reply:
         return Reply(200, _seen(await self._own(request)))
@@ -127,7 +129,7 @@ class HoldsApi:
             raise Refused("hold_token_wrong")
         return hold
 
-    def _placed(self, placed: Placed) -> bodies.HoldPlaced:
+    def _told(self, placed: Placed) -> bodies.HoldPlaced:
         row = placed.row
         hold_id = str(row["hold_id"])
         return bodies.HoldPlaced(

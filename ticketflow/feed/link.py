@@ -17,7 +17,10 @@ from ticketflow.feed.metrics import SessionMeter, count_refusal
 from ticketflow.feed.protocol import Ended, Event, Protocol
 from ticketflow.feed.states import State
 
-FLUSH_BYTES = 48 * 1024  # queued output beyond this, as 256 events together, does not wait for the end of the loop turn
+# Queued output beyond this, as 256 events together, does not wait for the end of the loop turn. Over TLS a write costs
+# more whatever its length, so there are half as many; one that is longer still leaves the other end without work.
+FLUSH_BYTES = 48 * 1024
+TLS_FLUSH_BYTES = 96 * 1024
 TICK_S_MAX = 0.25  # a deadline that moved forward is noticed this late at most
 TICK_S_MIN = 0.005
 LATE_S = 0.1  # a timer this late means that we stood still (stopped, or starved of processor), not the peer
@@ -50,6 +53,7 @@ class Link(asyncio.Protocol):
         self._closer: asyncio.TimerHandle | None = None
         self._was_late = False
         self._flush_due = False
+        self._flush_bytes = FLUSH_BYTES
         self._finishing = False
         self._linger = False  # whether the peer has something of ours to read before the socket may die
         self._dropped_bytes = 0
@@ -59,6 +63,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without inheriting from it
         tune(transport)
+        if transport.get_extra_info("ssl_object") is not None:
+            self._flush_bytes = TLS_FLUSH_BYTES
         self._transport.set_write_buffer_limits(high=self.core.limits.write_buffer_bytes)
         self.writable.set()
         self.core.connected(self._loop.time())
@@ -102,7 +108,7 @@ class Link(asyncio.Protocol):
 
     def push(self) -> None:
         """Have queued output written at the end of this loop turn, or at once when it is much."""
-        if self.core.pending_bytes >= FLUSH_BYTES:
+        if self.core.pending_bytes >= self._flush_bytes:
             self._flush()
         elif not self._flush_due:
             self._flush_due = True

@@ -1,11 +1,10 @@
 """The ids that tie log lines, responses and events of one request together, carried by contextvars."""
 
 import re
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from os import urandom
+from typing import NamedTuple
 
 from ticketflow.events.ids import new_id
 
@@ -14,8 +13,7 @@ _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class Correlation:
+class Correlation(NamedTuple):
     """``id``: 1 to 64 characters of [A-Za-z0-9._-]; ``traceparent``: as in W3C Trace Context, version 00."""
 
     id: str
@@ -37,7 +35,7 @@ def acceptable_traceparent(text: str | None) -> str | None:
 
 def new_traceparent() -> str:
     """The root of a new trace, marked as sampled."""
-    ids = secrets.token_hex(24)
+    ids = urandom(24).hex()
     return f"00-{ids[:32]}-{ids[32:]}-01"
 
 
@@ -51,12 +49,22 @@ def bound_correlation() -> Correlation | None:
     return _current.get()
 
 
-@contextmanager
-def bind_correlation(correlation_id: str, traceparent: str | None = None) -> Iterator[Correlation]:
+class _Bound:
+    """A context manager of its own: contextlib's costs each request a generator."""
+
+    __slots__ = ("_correlation", "_token")
+
+    def __init__(self, correlation: Correlation) -> None:
+        self._correlation = correlation
+
+    def __enter__(self) -> Correlation:
+        self._token = _current.set(self._correlation)
+        return self._correlation
+
+    def __exit__(self, *_error: object) -> None:
+        _current.reset(self._token)
+
+
+def bind_correlation(correlation_id: str, traceparent: str | None = None) -> AbstractContextManager[Correlation]:
     """Everything inside, tasks started inside included, logs and stages events under these ids."""
-    correlation = Correlation(correlation_id, traceparent)
-    token = _current.set(correlation)
-    try:
-        yield correlation
-    finally:
-        _current.reset(token)
+    return _Bound(Correlation(correlation_id, traceparent))

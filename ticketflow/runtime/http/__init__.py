@@ -1,7 +1,7 @@
 """The HTTP face of a process: typed routes in, problem+json and OpenAPI out.
 
 ``route`` says what an endpoint is and knows no web library; ``openapi`` describes routes; ``accept`` checks a request;
-``server``, ``streaming`` and ``connection`` are the only files that import aiohttp.web.
+``connection``, ``incoming`` and ``streaming`` are the only files that import aiohttp.
 """
 
 from ticketflow.runtime.http.route import Handler, Reply, Request, Route

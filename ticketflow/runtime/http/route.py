@@ -7,8 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request that has passed every check its route asks for.
 
     ``body`` and ``query`` are instances of the route's types (None where it has none). ``headers`` is

@@ -6,11 +6,11 @@ cancels nothing. The request time-out cancels the handler, which a COMMIT under 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import AsyncGeneratorType
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import web
 from prometheus_client import Counter, Histogram
 
 from ticketflow.events.ids import new_id
@@ -25,7 +25,10 @@ from ticketflow.runtime.health import Health
 from ticketflow.runtime.http.accept import Acceptor
 from ticketflow.runtime.http.answer import JSON_TYPE, PROBLEM_TYPE, problem_bytes, problem_for
 from ticketflow.runtime.http.connection import ConnectionFactory
+from ticketflow.runtime.http.deadline import Deadline
+from ticketflow.runtime.http.incoming import Incoming
 from ticketflow.runtime.http.openapi import document
+from ticketflow.runtime.http.outgoing import Outgoing
 from ticketflow.runtime.http.route import Reply, Request, Route
 from ticketflow.runtime.http.router import Router
 from ticketflow.runtime.http.streaming import StreamedResponse
@@ -42,6 +45,7 @@ CONNECTIONS_MAX = 4096
 LINGER_S = 2.0  # how long an unread body is read and thrown away, so that the client sees the answer
 
 log = get_logger("http")
+_encoder = msgspec.json.Encoder()
 
 _requests = metrics.counter("http_requests_total", "HTTP requests", ("route", "method", "status"))
 _seconds = metrics.histogram("http_request_seconds", "Time to answer an HTTP request", ("route", "method"))
@@ -93,7 +97,6 @@ class HttpServer:
         """Listens. Raises OSError when the port is taken."""
         self._factory = ConnectionFactory(
             self._answer,
-            request_factory=self._make_request,
             headers_timeout_s=HEADERS_TIMEOUT_S,
             connections_max=CONNECTIONS_MAX,
             keepalive_timeout=KEEPALIVE_TIMEOUT_S,
@@ -119,36 +122,31 @@ class HttpServer:
         self._factory.pre_shutdown()
         await self._factory.shutdown(deadline_s)
 
-    def _make_request(self, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
-        loop = asyncio.get_running_loop()
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
-
-    async def _answer(self, raw: web.BaseRequest) -> web.StreamResponse:
-        """Every answer goes through here; nothing but cancellation is ever raised to aiohttp."""
+    async def _answer(self, incoming: Incoming, deadline: Deadline) -> Outgoing | StreamedResponse:
+        """Every answer goes through here; nothing but cancellation is ever raised to the connection."""
         started = time.perf_counter()
-        headers = raw.headers
+        headers = incoming.headers
         correlation_id = (
             acceptable_correlation_id(headers.get("X-Correlation-Id") or headers.get("X-Request-Id")) or new_id()
         )
         traceparent = acceptable_traceparent(headers.get("traceparent")) or new_traceparent()
-        raw_path = raw.rel_url.raw_path
-        routes, parameters = self._router.find(raw_path)
-        route = routes.get("GET" if raw.method == "HEAD" else raw.method)
+        routes, parameters = self._router.find(incoming.path)
+        route = routes.get("GET" if incoming.method == "HEAD" else incoming.method)
         with bind_correlation(correlation_id, traceparent):
             try:
-                response: web.StreamResponse
+                answer: Outgoing | StreamedResponse
                 if route is None:
-                    response = _no_route(raw.method, routes, correlation_id)
+                    answer = _no_route(incoming.method, routes, correlation_id)
                 else:
-                    async with asyncio.timeout(self._request_timeout_s):
-                        response = await self._handle(raw, route, parameters, raw_path, correlation_id)
+                    work = self._handle(incoming, route, parameters, correlation_id)
+                    answer = await deadline.within(self._request_timeout_s, work)
             except Exception as error:
-                response = _failed(problem_for(error), correlation_id)
-            response.headers["X-Correlation-Id"] = correlation_id
-            if isinstance(response, StreamedResponse):
-                await response.send(raw)
-        self._count(route, raw.method, response.status, time.perf_counter() - started)
-        return response
+                answer = _failed(problem_for(error), correlation_id)
+            answer.headers["X-Correlation-Id"] = correlation_id
+            if isinstance(answer, StreamedResponse):
+                await answer.send(incoming.for_stream())
+        self._count(route, incoming.method, answer.status, time.perf_counter() - started)
+        return answer
 
     def _count(self, route: Route | None, method: str, status: int, took_s: float) -> None:
         """Unknown paths and methods share one label, or a scanner would make a time series for each of its guesses."""
@@ -160,35 +158,27 @@ class HttpServer:
         series[1].observe(took_s)
 
     async def _handle(
-        self, raw: web.BaseRequest, route: Route, parameters: Mapping[str, str], raw_path: str, correlation_id: str
-    ) -> web.StreamResponse:
+        self, incoming: Incoming, route: Route, parameters: Mapping[str, str], correlation_id: str
+    ) -> Outgoing | StreamedResponse:
         acceptor = self._acceptors[id(route)]
-        acceptor.before_body(parameters, raw.headers)
-        content = await self._read(raw, route.body_bytes_max or self._body_bytes_max) if route.body is not None else b""
-        query = parse_qsl(raw.rel_url.raw_query_string, keep_blank_values=True) if route.query is not None else ()
-        request = acceptor.request(parameters, query, raw.headers, raw_path, content, correlation_id)
+        acceptor.before_body(parameters, incoming.headers)
+        content = b"" if route.body is None else await self._read(incoming, route.body_bytes_max)
+        query = parse_qsl(incoming.query, keep_blank_values=True) if route.query is not None else ()
+        request = acceptor.request(parameters, query, incoming.headers, incoming.path, content, correlation_id)
         reply = await route.handler(request)
-        if isinstance(reply.body, AsyncGenerator):
-            return await StreamedResponse.begun(reply, reply.body, head=raw.method == "HEAD")
-        return _response(reply)
+        if isinstance(reply.body, AsyncGeneratorType):
+            return await StreamedResponse.begun(reply, reply.body, head=incoming.method == "HEAD")
+        return _outgoing(reply)
 
-    async def _read(self, raw: web.BaseRequest, bytes_max: int) -> bytes:
-        too_large = Problem(413, "body_too_large", f"a body has {bytes_max} bytes at most")
-        if raw.content_length is not None and raw.content_length > bytes_max:
-            raise too_large
+    async def _read(self, incoming: Incoming, bytes_max: int | None) -> bytes:
+        bytes_max = bytes_max or self._body_bytes_max
+        if incoming.content.is_eof():  # it came with the headers, as bodies of this size do
+            return await incoming.read(bytes_max)
         try:
-            if raw.content.is_eof():  # it came with the headers, as bodies of this size do
-                content = await _read_at_most(raw, bytes_max)
-            else:
-                async with asyncio.timeout(BODY_TIMEOUT_S):
-                    content = await _read_at_most(raw, bytes_max)
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await incoming.read(bytes_max)
         except TimeoutError:
             raise Problem(408, "body_timed_out", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from None
-        except web.RequestPayloadError as error:
-            raise Problem(400, "bad_request", "the body is cut short or badly framed") from error
-        if content is None:
-            raise too_large
-        return content
 
     async def _healthz(self, _request: Request) -> Reply:
         return Reply(200, {"status": "alive"})
@@ -206,44 +196,33 @@ class HttpServer:
         return Reply(200, self._openapi)
 
 
-async def _read_at_most(raw: web.BaseRequest, bytes_max: int) -> bytes | None:
-    """The body; None as soon as it is longer. (aiohttp's own reading knows one bound for all routes.)"""
-    content = bytearray()
-    while chunk := await raw.content.readany():
-        content += chunk
-        if len(content) > bytes_max:
-            return None
-    return bytes(content)
-
-
-def _no_route(method: str, routes: Mapping[str, Route], correlation_id: str) -> web.Response:
+def _no_route(method: str, routes: Mapping[str, Route], correlation_id: str) -> Outgoing:
     if not routes:
         raise Problem(404, "not_found", "there is nothing at this path")
     allowed = ", ".join(sorted({*routes, "OPTIONS", *(["HEAD"] if "GET" in routes else [])}))
     if method == "OPTIONS":
-        response = web.Response(status=204)
+        answer = Outgoing(204, None, {})
     else:
-        response = _failed(Problem(405, "method_not_allowed", f"this path takes {allowed}"), correlation_id)
-    response.headers["Allow"] = allowed
-    return response
+        answer = _failed(Problem(405, "method_not_allowed", f"this path takes {allowed}"), correlation_id)
+    answer.headers["Allow"] = allowed
+    return answer
 
 
-def _response(reply: Reply) -> web.Response:
+def _outgoing(reply: Reply) -> Outgoing:
     headers = dict(reply.headers)
     if reply.body is None:
-        return web.Response(status=reply.status, headers=headers)
-    content = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+        return Outgoing(reply.status, None, headers)
     headers.setdefault("Content-Type", JSON_TYPE)
-    return web.Response(status=reply.status, body=content, headers=headers)
+    content = reply.body if isinstance(reply.body, bytes) else _encoder.encode(reply.body)
+    return Outgoing(reply.status, content, headers)
 
 
-def _failed(problem: Problem, correlation_id: str) -> web.Response:
+def _failed(problem: Problem, correlation_id: str) -> Outgoing:
     content = problem_bytes(problem.status, problem.code, problem.detail, correlation_id, problem.extra)
-    response = web.Response(status=problem.status, body=content, content_type=PROBLEM_TYPE)
+    headers = {"Content-Type": PROBLEM_TYPE}
     if problem.retry_after_s is not None:
-        response.headers["Retry-After"] = str(problem.retry_after_s)
+        headers["Retry-After"] = str(problem.retry_after_s)
     if problem.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if problem.status in (408, 413, 415):
-        response.force_close()  # the body has not been read: the connection cannot be used for another request
-    return response
+        headers["WWW-Authenticate"] = "Bearer"
+    # Its body has not been read: the connection cannot be used for another request.
+    return Outgoing(problem.status, content, headers, close=problem.status in (408, 413, 415))
