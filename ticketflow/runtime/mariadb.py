@@ -6,24 +6,22 @@ Through Galera and ProxySQL the same numbers hold: 1213 at COMMIT means that cer
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-import aiomysql
 import pymysql
 from pymysql.constants import SERVER_STATUS
 
 from ticketflow.runtime import mariadb_faults as faults
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.errors import Indefinite, Unavailable
-from ticketflow.runtime.mariadb_driver import MariaDBDriver, TimedConnection
+from ticketflow.runtime.mariadb_driver import MariaDBDriver, Params, TimedConnection
 from ticketflow.runtime.pool import Pool
 from ticketflow.runtime.store import Store
 
 __all__ = ["Connection", "MariaDBPool", "execute", "query"]
 
 Connection: TypeAlias = TimedConnection
-Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
 RECYCLE_S = 60.0  # a connection through ProxySQL may be pinned to a writer that no longer is one
 CLEAN_TIMEOUT_S = 1.0
@@ -117,12 +115,11 @@ def _nothing() -> None:
 
 async def query(connection: Connection, sql: str, params: Params = None) -> list[dict[str, Any]]:
     """The rows as dicts. ``%s`` or ``%(name)s`` in ``sql`` stand for parameters."""
-    async with connection.cursor(aiomysql.DictCursor) as cursor:
-        await cursor.execute(sql, params)
-        return list(await cursor.fetchall())
+    result = await connection.ask(sql, params)
+    names = result.names
+    return [dict(zip(names, row, strict=True)) for row in result.rows]
 
 
 async def execute(connection: Connection, sql: str, params: Params = None) -> int:
     """Affected rows: for UPDATE those that really changed."""
-    async with connection.cursor() as cursor:
-        return int(await cursor.execute(sql, params))
+    return (await connection.ask(sql, params)).affected
