@@ -57,7 +57,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.said: list[tuple[str]] = []
 
-    async def ask(self, statement: str) -> None:
+    async def ask(self, statement: str, *_: object) -> None:
         self.said.append((statement,))
 
     def escape(self, value: object) -> str:

@@ -53,20 +53,33 @@ async def replace_lines(conn: Conn, record: Record, lines: Sequence[HoldLine]) -
     await _insert_lines(conn, [(record.order_id, lines)])
 
 
-async def issue_tickets(conn: Conn, record: Record) -> list[Ticket]:
-    """One for each line. The unique key refuses a second one for the same line."""
+async def made_tickets(conn: Conn, order_ids: Sequence[str]) -> dict[str, list[Ticket]]:
+    """One for each line of these orders, by order; they are not stored yet."""
+    tickets: dict[str, list[Ticket]] = {order_id: [] for order_id in order_ids}
+    if not order_ids:
+        return tickets
     lines = await query(
-        conn, "SELECT unit_id, tier, label FROM order_lines WHERE order_id = %s ORDER BY position", (record.order_id,)
+        conn,
+        "SELECT order_id, unit_id, tier, label FROM order_lines WHERE order_id IN %s ORDER BY order_id, position",
+        (sorted(order_ids),),
     )
-    tickets = [
-        Ticket(ticket_id=new_id(), unit_id=line["unit_id"], tier=line["tier"], label=line["label"]) for line in lines
-    ]
+    for line in lines:
+        order_id = line.pop("order_id")
+        tickets[order_id].append(Ticket(ticket_id=new_id(), **line))
+    return tickets
+
+
+async def insert_tickets(conn: Conn, of_orders: Iterable[tuple[Record, Sequence[Ticket]]]) -> None:
+    """The unique key refuses a second one for the same line."""
     await insert(
         conn,
         "INSERT INTO tickets (ticket_id, order_id, unit_id, event_id, tier, label)",
-        [(t.ticket_id, record.order_id, t.unit_id, record.event_id, t.tier, t.label) for t in tickets],
+        [
+            (t.ticket_id, record.order_id, t.unit_id, record.event_id, t.tier, t.label)
+            for record, tickets in of_orders
+            for t in tickets
+        ],
     )
-    return tickets
 
 
 async def write_history(conn: Conn, order_id: str, facts: Sequence[Fact]) -> None:

@@ -40,6 +40,9 @@ class Result(NamedTuple):
     rows: tuple[tuple[Any, ...], ...] = ()
 
 
+Check = Callable[[Result], None]
+
+
 class Answer:
     """``results`` are complete when ``take`` says so: one for each statement that was carried out. ``server_status``:
     as of the last of them; None before."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any
 
 import aiomysql
 import pymysql
@@ -13,12 +13,10 @@ from pymysql.constants import COMMAND, CR, SERVER_STATUS
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.dial import Patience, first_to_answer
 from ticketflow.runtime.keepalive import watch_peer
-from ticketflow.runtime.mariadb_answer import Answer, OutOfStep, Result
+from ticketflow.runtime.mariadb_answer import Answer, Check, OutOfStep, Result
 from ticketflow.runtime.mariadb_faults import CONNECT_FAULTS, is_answer
-from ticketflow.runtime.mariadb_text import filled
+from ticketflow.runtime.mariadb_text import Params, filled
 from ticketflow.runtime.slot import Place
-
-Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
 # A session that says nothing inside a transaction (its process is frozen, or the proxy before it) keeps its locks from
 # everybody else. Between two of our statements lie milliseconds; a process that is starved for longer begins anew.
@@ -36,28 +34,56 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
 
     answer_timeout_s: float
     place: Place
+    heard_at = float("-inf")  # the last answer, by the loop's clock
+    begins_with_next = False  # see begin_with_next
 
     async def query(self, sql: Any, unbuffered: bool = False) -> Any:
         async with asyncio.timeout(self.answer_timeout_s):
+            if self.begins_with_next:
+                self.begins_with_next = False
+                await self._asked(b"BEGIN")
             return await super().query(sql, unbuffered)
 
-    async def ask(self, statement: str, params: Params = None) -> Result:
-        """One statement, with ``%s`` or ``%(name)s`` for its parameters. Raises what aiomysql raises."""
+    async def ask(self, statement: str, params: Params = None, check: Check | None = None) -> Result:
+        """One statement, with ``%s`` or ``%(name)s`` for its parameters. Raises what aiomysql raises, and what ``check``
+        raises about the answer: see ``Together``."""
         if params is not None:
             statement = filled(statement, params, self.escape)
+        result = (await self.ask_all([statement]))[-1]
+        if check is not None:
+            check(result)
+        return result
+
+    async def ask_all(self, statements: Sequence[str]) -> list[Result]:
+        """Several in one packet, in their order; the server stops at the first that fails, whose error is raised."""
+        begins, self.begins_with_next = self.begins_with_next, False
+        text = ";".join(["BEGIN", *statements] if begins else statements)
         async with asyncio.timeout(self.answer_timeout_s):
-            answer = await self._asked(statement.encode("utf-8", "surrogateescape"))
+            answer = await self._asked(text.encode("utf-8", "surrogateescape"))
             if answer.warnings:
                 told = await self._asked(b"SHOW WARNINGS")
                 for *_, message in told.results[-1].rows:
                     warnings.warn(str(message), Warning, stacklevel=3)
-        return answer.results[-1]
+        return answer.results[1:] if begins else answer.results
 
     async def begin(self) -> None:
         await self._asked(b"BEGIN")
 
+    def begin_with_next(self) -> None:
+        """A transaction begins with the next statement, in the same packet; none that asks nothing."""
+        self.begins_with_next = True
+
     async def commit(self) -> None:
+        if self.begins_with_next:
+            self.begins_with_next = False
+            return
         await self._asked(b"COMMIT")
+
+    async def rollback(self) -> None:
+        if self.begins_with_next:
+            self.begins_with_next = False
+            return
+        await self._asked(b"ROLLBACK")
 
     async def _asked(self, statement: bytes) -> Answer:
         await self._execute_command(COMMAND.COM_QUERY, statement)
@@ -80,6 +106,7 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
             if answer.server_status is not None:
                 self.server_status = answer.server_status
         reader._maybe_resume_transport()
+        self.heard_at = self._loop.time()
         return answer
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
+Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 Escape = Callable[[Any], str]
 
 

@@ -44,7 +44,7 @@ async def test_every_value_is_the_one_that_the_driver_gives(mariadb: MariaDBKit,
 
 VALUES = (
     "",
-    "it's a \\ and a \"quote\" \x00 \n \x1a % %s",
+    'it\'s a \\ and a "quote" \x00 \n \x1a % %s',
     "\U0001f3ab É",
     b"",
     bytes(range(256)),
