@@ -93,9 +93,9 @@ class Gathering(Generic[A, R]):
                 results = await self._together([one.what for one in batch])
             except Indefinite:
                 self._tell(batch, [_Alone(unknown=True)] * len(batch))
+            except Retryable:
+                self._tell(batch, [_Alone(unknown=False)] * len(batch))
             except Unavailable as fault:
-                if isinstance(fault, Retryable):
-                    self._tell(batch, [_Alone(unknown=False)] * len(batch))
                 for one in batch:
                     if not one.outcome.done():
                         one.outcome.set_exception(fault)

@@ -46,7 +46,7 @@ class Changed:
 class Wanted:
     """A change of one order of many. ``moved_to``: the places to have from now on, if the decision says that they have
     moved. ``correlation``: under which it is logged, and its events are staged. ``authorization_id``: of
-    ``payment_id``, when the provider has just told it. ``recheck``: a failed or voided payment may yet turn up there."""
+    ``payment_id``, when the provider has just told it. ``recheck``: a payment that failed may yet turn up there."""
 
     order_id: str
     decide: Decide

@@ -8,7 +8,7 @@ import asyncio
 import time
 
 from billing.store import views
-from ticketflow.events import time_of_us
+from ticketflow.events import is_id, time_of_us
 from ticketflow.runtime.mariadb import MariaDBPool
 
 WAIT_S = 1.0  # an order takes some milliseconds; when it takes longer than this, billing is behind
@@ -62,8 +62,8 @@ class Arrivals:
         """While anybody waits."""
         try:
             while self._waiters:
-                wanted = [one for one, waiters in self._waiters.items() if any([waiter.turn for waiter in waiters])]
-                if wanted:
+                turns = {order_id: [one.turn for one in waiters] for order_id, waiters in self._waiters.items()}
+                if wanted := [order_id for order_id, some in turns.items() if any(some)]:
                     async with self._pool.acquire(plain=True) as conn:
                         for order_id in await views.orders_there(conn, wanted):
                             self._tell(order_id)
@@ -83,6 +83,6 @@ class Arrivals:
 
 
 def young(order_id: str) -> bool:
-    """Whether the hold, whose id is the order's, was placed so lately that its order may not be here yet. Clocks differ,
-    so this is no more than a guess at what to look at first."""
-    return abs(time.time_ns() // 1000 - time_of_us(order_id)) < YOUNG_S * 1e6
+    """Whether the hold, whose id is the order's, was placed so lately that its order may not be here yet. Clocks
+    differ: this is no more than a guess at what to look at first."""
+    return is_id(order_id) and abs(time.time_ns() // 1000 - time_of_us(order_id)) < YOUNG_S * 1e6

@@ -71,8 +71,8 @@ async def lock(conn: Conn, order_id: str) -> Record | None:
 
 
 async def lock_all(conn: Conn, order_ids: Collection[str], *, skip_locked: bool = False) -> dict[str, Record]:
-    """The same for many orders, by id, locked in order of id; without those that there are not, and with ``skip_locked``
-    without those that another transaction has locked."""
+    """The same for many orders, by id, locked in order of id; without those that there are not, nor, with
+    ``skip_locked``, those that another transaction has locked."""
     if not order_ids:
         return {}
     ids = sorted(order_ids)

@@ -130,7 +130,8 @@ def _number(packet: bytes, at: int) -> tuple[int, int]:
 
 
 def _row(packet: bytes, values: tuple[Value | None, ...]) -> tuple[Any, ...]:
-    row, at = [], 0
+    row: list[Any] = []
+    at = 0
     for value in values:
         length = packet[at]
         at += 1
@@ -148,7 +149,7 @@ def _row(packet: bytes, values: tuple[Value | None, ...]) -> tuple[Any, ...]:
 def _columns(described: tuple[bytes, ...]) -> Columns:
     found = _known.get(described)
     if found is None:
-        fields = [FieldDescriptorPacket(packet, "utf8") for packet in described]
+        fields: list[Any] = [FieldDescriptorPacket(packet, "utf8") for packet in described]
         found = tuple(str(field.name) for field in fields), tuple(_value_of(field) for field in fields)
         if len(_known) >= KNOWN_MAX:
             _known.clear()
@@ -156,7 +157,7 @@ def _columns(described: tuple[bytes, ...]) -> Columns:
     return found
 
 
-def _value_of(field: FieldDescriptorPacket) -> Value | None:
+def _value_of(field: Any) -> Value | None:
     """How a value of the column is made of its bytes; None: it is those."""
     kind = field.type_code
     if kind in (FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP):

@@ -45,8 +45,8 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
             return await super().query(sql, unbuffered)
 
     async def ask(self, statement: str, params: Params = None, check: Check | None = None) -> Result:
-        """One statement, with ``%s`` or ``%(name)s`` for its parameters. Raises what aiomysql raises, and what ``check``
-        raises about the answer: see ``Together``."""
+        """One statement, with ``%s`` or ``%(name)s`` for its parameters. Raises what aiomysql raises, and what
+        ``check`` raises about the answer: see ``Together``."""
         if params is not None:
             statement = filled(statement, params, self.escape)
         result = (await self.ask_all([statement]))[-1]
