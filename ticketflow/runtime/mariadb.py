@@ -15,6 +15,7 @@ from pymysql.constants import SERVER_STATUS
 from ticketflow.runtime import mariadb_faults as faults
 from ticketflow.runtime.address import Address
 from ticketflow.runtime.errors import Indefinite, Unavailable
+from ticketflow.runtime.mariadb_ahead import Ahead
 from ticketflow.runtime.mariadb_answer import Check, Result
 from ticketflow.runtime.mariadb_driver import MariaDBDriver, TimedConnection
 from ticketflow.runtime.mariadb_text import Params
@@ -22,7 +23,7 @@ from ticketflow.runtime.mariadb_together import Together
 from ticketflow.runtime.pool import Pool
 from ticketflow.runtime.store import Store
 
-__all__ = ["Check", "Connection", "MariaDBPool", "Result", "Together", "dicts", "execute", "query"]
+__all__ = ["Ahead", "Check", "Connection", "MariaDBPool", "Result", "Together", "dicts", "execute", "query"]
 
 Connection: TypeAlias = TimedConnection
 
