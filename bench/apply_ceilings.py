@@ -44,8 +44,11 @@ async def _measured(pool: MariaDBPool, batches: Sequence[Sequence[tuple[Any, ...
 
 
 async def _execute(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]] = ()) -> None:
+    if not rows:
+        await conn.ask(statement)
+        return
     async with conn.cursor() as cursor:
-        await (cursor.executemany(statement, rows) if rows else cursor.execute(statement))
+        await cursor.executemany(statement, rows)
 
 
 class _Recorder:
@@ -54,16 +57,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.said: list[tuple[str]] = []
 
-    def cursor(self) -> "_Recorder":
-        return self
-
-    async def __aenter__(self) -> "_Recorder":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return
-
-    async def execute(self, statement: str) -> None:
+    async def ask(self, statement: str, *_: object) -> None:
         self.said.append((statement,))
 
     def escape(self, value: object) -> str:

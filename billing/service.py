@@ -94,7 +94,7 @@ async def web(service: Service, settings: WebSettings) -> None:
             *refund_api.routes(),
             *cancellation_api.routes(),
             *Exports(pool).routes(),
-            *WebhookApi(pool, provider).routes(),
+            *WebhookApi(pool, provider, stored=ringer.set).routes(),
             *WalletApi(pool, topups, keys).routes(),
             *WalletAdminApi(pool, keys).routes(),
         ],

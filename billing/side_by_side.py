@@ -8,6 +8,7 @@ R = TypeVar("R")
 
 TAKE_PARTS = 4  # a transaction takes a quarter of what may be under way at least, not one row after the other
 LOOK_S = 0.05  # while steps are under way: how long what has become due meanwhile may wait
+LOOK_GAP_S = 0.02  # between a look that found less than there was room for, and the next
 AT_ONCE = 4  # each waits for the provider, and needs a connection before and after
 
 
@@ -29,16 +30,21 @@ async def flowing(
     take: Callable[[int], Awaitable[Sequence[R]]], step: Callable[[R], Awaitable[None]], at_once: int, rows_max: int
 ) -> int:
     """``step`` for each row that ``take(most)`` gives, ``at_once`` at a time, until it gives none and all have ended,
-    or ``rows_max`` were taken: how many. A slow one holds up nobody, nor those that come meanwhile.
+    or ``rows_max`` were taken: how many. A slow one holds up nobody, nor those that come meanwhile. Who came up empty
+    looks again after LOOK_GAP_S, not after each step that ends.
 
     After a fault none are taken any more; the first is raised when every step begun has ended.
     """
     under_way: set[asyncio.Task[None]] = set()
-    count, fault = 0, None
+    loop = asyncio.get_running_loop()
+    count, fault, next_look = 0, None, loop.time()
     try:
         while True:
             free = min(at_once - len(under_way), rows_max - count)
-            rows = await take(free) if fault is None and free * TAKE_PARTS >= at_once else ()
+            looks = not under_way or loop.time() >= next_look
+            rows = await take(free) if looks and fault is None and free * TAKE_PARTS >= at_once else ()
+            if looks and len(rows) < free:
+                next_look = loop.time() + LOOK_GAP_S
             count += len(rows)
             under_way |= {asyncio.ensure_future(step(row)) for row in rows}
             if not under_way:

@@ -15,12 +15,14 @@ from billing.orders.answers import answer_for
 from billing.orders.rules import Code, Decision, Fact, Order
 from billing.orders.states import PaymentState
 from billing.store import book, keys, ledger, order_rows
+from billing.store.keys import Answer
 from billing.store.times import to_us
 from ticketflow.delivery.outbox import Outbox
 from ticketflow.events import HoldLine, Payload, envelope_for
 from ticketflow.runtime.correlation import Correlation, bind_correlation, current_correlation
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
+from ticketflow.runtime.mariadb import Together
 from ticketflow.runtime.retry import retrying
 
 Conn = Any
@@ -32,21 +34,27 @@ log = get_logger("orders")
 
 @dataclass(frozen=True)
 class Changed:
-    """The order as it stands now; ``moved``: whether this change did anything."""
+    """The order as it stands now; ``moved``: whether this change did anything. ``answer``: what it keeps under the key
+    of the payment that it was wanted for; None when that is not certain."""
 
     order: Order
     moved: bool
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True)
 class Wanted:
     """A change of one order of many. ``moved_to``: the places to have from now on, if the decision says that they have
-    moved. ``correlation``: under which it is logged, and its events are staged."""
+    moved. ``correlation``: under which it is logged, and its events are staged. ``authorization_id``: of
+    ``payment_id``, when the provider has just told it. ``recheck``: a payment that failed may yet turn up there."""
 
     order_id: str
     decide: Decide
     correlation: Correlation
     moved_to: Sequence[HoldLine] = ()
+    payment_id: str | None = None
+    authorization_id: str | None = None
+    recheck: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,33 +81,42 @@ class Changes:
         authorization_id: str | None = None,
         recheck: bool = False,
     ) -> Changed | None:
-        """None: there is no such order. ``authorization_id``: of ``payment_id``, when the provider has just told it.
-        Events are staged under the correlation that is bound. Raises Retryable, LedgerError."""
-        record = await book.lock(conn, order_id)
-        if record is None:
-            return None
-        decision = decide(record.order)
-        if decision.facts:
-            await book.save(conn, [(record, decision)], authorization_id=authorization_id, recheck=recheck)
-            await self._follow(conn, [_Made(record, decision, current_correlation())])
-        elif authorization_id is not None and payment_id is not None:
-            await book.note_authorization(conn, payment_id, authorization_id)
-        return Changed(decision.order, bool(decision.facts))
+        """None: there is no such order. Otherwise as ``Wanted`` says, under the correlation that is bound. Raises
+        Retryable, LedgerError."""
+        wanted = Wanted(order_id, decide, current_correlation(), (), payment_id, authorization_id, recheck)
+        return (await self.apply_all(conn, [wanted])).get(order_id)
 
-    async def apply_all(self, conn: Conn, wanted: Sequence[Wanted]) -> set[str]:
-        """Changes different orders; the ids of those that there are. Raises Retryable, LedgerError."""
-        records = await book.lock_all(conn, {one.order_id for one in wanted})
+    async def apply_all(self, conn: Conn, wanted: Sequence[Wanted], *, skip_locked: bool = False) -> dict[str, Changed]:
+        """Changes different orders; those that there are, by id. ``skip_locked``: without those that another
+        transaction has locked, as if they were not there. Raises Retryable, LedgerError."""
+        records = await book.lock_all(conn, {one.order_id for one in wanted}, skip_locked=skip_locked)
+        there = [(one, records[one.order_id]) for one in wanted if one.order_id in records]
+        decided = [(one, record, one.decide(record.order)) for one, record in there]
         made = [
             _Made(record, decision, one.correlation, one.moved_to)
-            for one in wanted
-            if (record := records.get(one.order_id)) and (decision := one.decide(record.order)).facts
+            for one, record, decision in decided
+            if decision.facts
         ]
-        await book.save(conn, [(one.record, one.decision) for one in made])
-        for one in made:
-            if any(fact.code is Code.SEATS_MOVED for fact in one.decision.facts):
-                await order_rows.replace_lines(conn, one.record, one.moved_to)
-        await self._follow(conn, made)
-        return set(records)
+        writes = Together(conn)
+        await book.save(
+            writes,
+            [(one.record, one.decision) for one in made],
+            authorization_ids={
+                one.payment_id: one.authorization_id for one in wanted if one.payment_id and one.authorization_id
+            },
+            recheck={one.order_id for one in wanted if one.recheck},
+        )
+        for one, _, decision in decided:
+            if not decision.facts and one.payment_id and one.authorization_id:
+                await book.note_authorization(writes, one.payment_id, one.authorization_id)
+        for moved in made:
+            if any(fact.code is Code.SEATS_MOVED for fact in moved.decision.facts):
+                await order_rows.replace_lines(writes, moved.record, moved.moved_to)
+        kept = await self._follow(conn, writes, made)
+        return {
+            one.order_id: Changed(decision.order, bool(decision.facts), kept.get(one.payment_id or ""))
+            for one, _, decision in decided
+        }
 
     async def begin(
         self, conn: Conn, record: book.Record, decision: Decision, payment_id: str, *, method: str, provider: str
@@ -112,10 +129,10 @@ class Changes:
             started_at_us=record.started_at_us | {payment_id: to_us(record.now)},
             providers=record.providers | {payment_id: provider},
         )
-        await book.save(conn, [(record, decision)])
-        bound = current_correlation()
+        writes, bound = Together(conn), current_correlation()
+        await book.save(writes, [(record, decision)])
         await book.insert_payment(
-            conn,
+            writes,
             record,
             payment,
             method=method,
@@ -123,7 +140,7 @@ class Changes:
             correlation_id=bound.id,
             traceparent=bound.traceparent,
         )
-        await self._follow(conn, [_Made(record, decision, bound)])
+        await self._follow(conn, writes, [_Made(record, decision, bound)])
 
     async def nudge(self, conn: Conn, order_id: str, payment_id: str) -> bool:
         """Tells once more that this payment is authorised, if it still waits for reservation's word."""
@@ -132,7 +149,9 @@ class Changes:
         if record is None or payment is None or payment.state is not PaymentState.AUTHORIZED:
             return False
         authorized = Decision(record.order, (Fact(Code.PAYMENT_AUTHORIZED, payment_id),))
-        await self._announce(conn, [_Made(record, authorized, current_correlation())])
+        writes = Together(conn)
+        await self._announce(conn, writes, [_Made(record, authorized, current_correlation())])
+        await writes.send()
         return True
 
     async def note_all(self, conn: Conn, order_ids: Sequence[str], fact: Fact) -> set[str]:
@@ -156,27 +175,33 @@ class Changes:
             ],
         )
 
-    async def _follow(self, conn: Conn, made: Sequence[_Made]) -> None:
-        """What decisions that are written down bring with them."""
-        await order_rows.write_histories(conn, [(one.record.order_id, one.decision.facts) for one in made])
+    async def _follow(self, conn: Conn, writes: Together, made: Sequence[_Made]) -> dict[str, Answer]:
+        """What decisions that are written down bring with them, sent with ``writes``; the answers that are kept for
+        payments, by id, as far as that is certain."""
+        await order_rows.write_histories(writes, [(one.record.order_id, one.decision.facts) for one in made])
+        kept = await self._answers(writes, made)
+        if any(fact.code is Code.TICKETS_ISSUED for one in made for fact in one.decision.facts):
+            await writes.send()  # whose lines are read next may just have moved
+        await self._announce(conn, writes, made)
+        await writes.send()
         entries = [
             entry
             for one in made
             for entry in entries_of(one.record.purchase, one.record.order, one.decision.order, one.record.providers)
         ]
-        if entries:
+        if entries:  # last: what many buyers share is locked for the shortest time
             await ledger.record(conn, entries)
         for one in made:
-            await self._answer(conn, one.record, one.decision)
-        await self._announce(conn, made)
-        for one in made:
             _log(one)
+        return kept
 
-    async def _announce(self, conn: Conn, made: Sequence[_Made]) -> None:
+    async def _announce(self, conn: Conn, writes: Together, made: Sequence[_Made]) -> None:
+        issued = [one for one in made if any(fact.code is Code.TICKETS_ISSUED for fact in one.decision.facts)]
+        tickets = await order_rows.made_tickets(conn, [one.record.order_id for one in issued])
+        await order_rows.insert_tickets(writes, [(one.record, tickets[one.record.order_id]) for one in issued])
         told = []
         for one in made:
             record, decision = one.record, one.decision
-            issued = any(fact.code is Code.TICKETS_ISSUED for fact in decision.facts)
             sale = announce.Sale(
                 order_id=record.order_id,
                 buyer_id=record.buyer_id,
@@ -185,23 +210,31 @@ class Changes:
                 captured_minor=decision.order.captured_minor,
                 closing=decision.order.closing,
                 started_at_us=record.started_at_us,
-                tickets=await order_rows.issue_tickets(conn, record) if issued else (),
+                tickets=tickets.get(record.order_id, ()),
                 moved_to=one.moved_to,
             )
             told.append((record.order_id, announce.payloads_of(decision.facts, sale), one.correlation))
-        await self.stage_all(conn, told)
+        await self.stage_all(writes, told)
 
-    async def _answer(self, conn: Conn, record: book.Record, decision: Decision) -> None:
-        """Decides what a repeat of the buyer's request will be told, once a payment is no longer STARTED."""
-        for new in decision.order.payments:
-            old = record.order.payment(new.payment_id)
-            undecided = old is None or old.state is PaymentState.STARTED
-            if not undecided or new.state is PaymentState.STARTED:
-                continue
-            if new.state is PaymentState.FAILED:
-                await keys.free(conn, new.payment_id)
-            else:
-                await keys.settle(conn, new.payment_id, answer_for(record, new, decision))
+    async def _answers(self, writes: Together, made: Sequence[_Made]) -> dict[str, Answer]:
+        """Decides what a repeat of the buyer's request will be told, once a payment is no longer STARTED. What is
+        returned holds when ``writes`` are sent."""
+        answers: dict[str, Answer] = {}
+        for one in made:
+            for new in one.decision.order.payments:
+                old = one.record.order.payment(new.payment_id)
+                undecided = old is None or old.state is PaymentState.STARTED
+                if not undecided or new.state is PaymentState.STARTED:
+                    continue
+                if new.state is PaymentState.FAILED:
+                    await keys.free(writes, new.payment_id)
+                else:
+                    answers[new.payment_id] = answer_for(one.record, new, one.decision)
+        kept: dict[str, Answer] = {}
+        if answers:
+            all_kept = lambda result: kept.update(answers if result.affected == len(answers) else {})  # noqa: E731
+            await keys.settle_all(writes, answers, check=all_kept)
+        return kept
 
 
 async def repeated(attempt: Callable[[], Awaitable[T]]) -> T:

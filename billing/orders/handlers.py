@@ -24,9 +24,12 @@ from ticketflow.events import (
     payload_of,
 )
 from ticketflow.runtime.correlation import Correlation
+from ticketflow.runtime.mariadb import Ahead
 
 Conn = Any
 P = TypeVar("P", bound=Payload)
+
+PENDING = (Fact(Code.ORDER_PENDING),)
 
 
 class TwoKeys(Exception):
@@ -41,14 +44,13 @@ def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
         _apart([hold.hold_id for hold in holds])
         arrived = [(hold, envelope.correlation_id) for hold, envelope in zip(holds, envelopes, strict=True)]
         made = await order_rows.insert_orders(conn, arrived)
-        await changes.stage_all(
-            conn,
-            [
-                (hold.hold_id, [_pending(hold)], _correlation(envelope))
-                for hold, envelope in zip(holds, envelopes, strict=True)
-                if hold.hold_id in made
-            ],
-        )
+        correlations = {hold.hold_id: _correlation(envelope) for hold, envelope in zip(holds, envelopes, strict=True)}
+        async with Ahead(conn) as writes:
+            await order_rows.insert_lines(writes, [(hold.hold_id, hold.lines) for hold in made])
+            await changes.stage_all(
+                writes, [(hold.hold_id, [_pending(hold)], correlations[hold.hold_id]) for hold in made]
+            )
+            await order_rows.write_histories(writes, [(hold.hold_id, PENDING) for hold in made])
 
     async def released(conn: Conn, envelopes: Sequence[Envelope]) -> None:
         await apply(conn, [_wanted(e, _payload(e, HoldReleased).hold_id, _released) for e in envelopes])

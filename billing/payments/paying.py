@@ -22,16 +22,18 @@ import msgspec
 from billing.ledger.entries import InsufficientCredits
 from billing.orders import rules as orders
 from billing.orders.answers import PaymentReply, Said
-from billing.orders.changes import Changes, Decide, repeated
+from billing.orders.applying import Applying
+from billing.orders.changes import Changes, Decide, Wanted, repeated
 from billing.orders.rules import Refusal
 from billing.orders.states import PaymentState
-from billing.payments.arriving import Arrivals
+from billing.payments.arriving import Arrivals, young
 from billing.providers.port import Authorization, Declined, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.store import book, keys, views, work
 from billing.store.keys import Answer, KeyTaken
 from billing.store.times import rfc3339, to_us
 from ticketflow.delivery.outbox import Outbox
 from ticketflow.events import new_id
+from ticketflow.runtime.correlation import current_correlation
 from ticketflow.runtime.errors import Indefinite, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.mariadb import MariaDBPool
@@ -103,6 +105,7 @@ class Payments:
         self._outbox = outbox
         self._wait_s = wait_s
         self._arrivals = arrivals or Arrivals(pool)
+        self._applying = Applying(pool, changes)
 
     async def pay(self, ask: Ask) -> Told:
         """Raises Problem, Unavailable (nothing happened), Indefinite (repeat with the same key)."""
@@ -125,18 +128,22 @@ class Payments:
 
     async def _begun(self, ask: Ask, payment_id: str) -> _Begun | Answer:
         """Waits a moment for an order that is on its way."""
+        waited = young(ask.order_id)  # to look costs less than to begin in vain
+        if waited:
+            await self._arrivals.arrived(ask.order_id)
         try:
             return await repeated(lambda: self._begin(ask, payment_id))
         except Problem as problem:
-            if problem.code != NOT_YET or not await self._arrivals.arrived(ask.order_id):
+            if problem.code != NOT_YET or waited or not await self._arrivals.arrived(ask.order_id):
                 raise
         return await repeated(lambda: self._begin(ask, payment_id))
 
     async def _begin(self, ask: Ask, payment_id: str) -> _Begun | Answer:
         """Claims the key and inserts the payment, or keeps the refusal under the key."""
         async with self._pool.transaction() as conn:
-            await keys.claim(conn, ask.scope, ask.key, ask.fingerprint, payment_id)
-            record = await book.lock(conn, ask.order_id)
+            record = await book.claim_and_lock(
+                conn, ask.order_id, scope=ask.scope, key=ask.key, fingerprint=ask.fingerprint, payment_id=payment_id
+            )
             if record is None:
                 raise Problem(409, NOT_YET, "the hold is real, but its order has not arrived here yet", retry_after_s=1)
             total_minor = record.order.total_minor
@@ -228,22 +235,22 @@ class Payments:
         else:
             decide = lambda order: orders.authorized(order, begun.payment_id)  # noqa: E731
 
-        async def record() -> keys.Claimed | None:
-            async with self._pool.transaction() as conn:
-                await self._changes.apply(
-                    conn,
-                    ask.order_id,
-                    decide,
-                    payment_id=begun.payment_id,
-                    authorization_id=authorization.authorization_id if authorization else None,
-                )
-                return await keys.find(conn, ask.scope, ask.key)
-
+        wanted = Wanted(
+            ask.order_id,
+            decide,
+            current_correlation(),
+            payment_id=begun.payment_id,
+            authorization_id=authorization.authorization_id if authorization else None,
+        )
         try:
-            claimed = await repeated(record)
+            changed = await self._applying.apply(wanted)
+            self._outbox.notify()
+            if changed is not None and changed.answer is not None:
+                return Told(changed.answer.status, changed.answer.body)
+            async with self._pool.acquire(plain=True) as conn:  # somebody else has decided it, or the key is free again
+                claimed = await keys.find(conn, ask.scope, ask.key)
         except Unavailable as error:  # the provider has answered, and we cannot write it down: the resolver will
             raise Indefinite(f"the payment's outcome could not be stored yet: {error}") from error
-        self._outbox.notify()
         if claimed is None or claimed.payment_id != begun.payment_id:
             raise _not_charged()
         if claimed.answer is None:

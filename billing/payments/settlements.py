@@ -10,13 +10,14 @@ Laws:
 """
 
 from billing.orders import rules as orders
-from billing.orders.changes import Changes, Decide, repeated
+from billing.orders.applying import Applying
+from billing.orders.changes import Changes, Decide, Wanted, repeated
 from billing.payments.giving_back import give_back
 from billing.providers.port import Authorization, Provider, ProviderIndefinite, ProviderUnavailable, Refused
 from billing.side_by_side import doubled_s
 from billing.store import work
 from billing.store.work import REDIRECT_MARGIN_S, Work
-from ticketflow.runtime.correlation import bind_correlation
+from ticketflow.runtime.correlation import Correlation, bind_correlation
 from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.mariadb import MariaDBPool
@@ -39,6 +40,7 @@ class Settlements:
         self._pool = pool
         self._changes = changes
         self._provider = provider
+        self._applying = Applying(pool, changes)
 
     async def resolve(self, due: Work, told: Authorization | None = None) -> None:
         """STARTED: whoever began it does not know, or is gone. The provider knows. ``told``: money that it has just
@@ -179,19 +181,16 @@ class Settlements:
     async def _apply(
         self, due: Work, decide: Decide, found: Authorization | None = None, *, recheck: bool = False
     ) -> None:
-        async def change() -> None:
-            async with self._pool.transaction() as conn:
-                await self._changes.apply(
-                    conn,
-                    due.order_id,
-                    decide,
-                    payment_id=due.payment_id,
-                    authorization_id=found.authorization_id if found else None,
-                    recheck=recheck,
-                )
-
-        with bind_correlation(due.correlation_id, due.traceparent):
-            await repeated(change)
+        await self._applying.apply(
+            Wanted(
+                due.order_id,
+                decide,
+                Correlation(due.correlation_id, due.traceparent),
+                payment_id=due.payment_id,
+                authorization_id=found.authorization_id if found else None,
+                recheck=recheck,
+            )
+        )
 
     async def _later(self, due: Work, error: Exception) -> None:
         delay_s = backoff_s(due.attempts)

@@ -8,9 +8,12 @@ from typing import Any
 from billing.ledger.causes import Purchase
 from billing.orders.rules import Decision, Order, Payment
 from billing.orders.states import OrderState, PaymentState
+from billing.store import keys
+from billing.store.texts import by_id
 from billing.store.times import of_us, to_us
 from ticketflow.runtime.errors import Retryable
-from ticketflow.runtime.mariadb import execute, query
+from ticketflow.runtime.mariadb import Check, Result, dicts, execute, query
+from ticketflow.runtime.mariadb_text import filled
 
 Conn = Any  # aiomysql has no types
 
@@ -25,6 +28,15 @@ DUE_S = {
 }
 
 REDIRECT = "redirect"  # the method of a payment on a page of the provider's
+LOCK = """
+    SELECT order_id, event_id, buyer_id, total_minor, currency, state, closing, version, expires_at
+    FROM orders FORCE INDEX (PRIMARY) WHERE order_id IN %s ORDER BY order_id FOR UPDATE"""
+PAYMENTS = """
+    SELECT order_id, payment_id, state, amount_minor, credits_minor, method, provider, started_at,
+           UTC_TIMESTAMP(6) AS now
+    FROM (SELECT 1) AS always LEFT JOIN payments FORCE INDEX (payments_order) ON order_id IN %s
+    ORDER BY order_id, started_at"""
+
 RECHECK_S = 60.0  # a request that the provider had not seen when we asked may still reach it
 
 
@@ -58,32 +70,23 @@ async def lock(conn: Conn, order_id: str) -> Record | None:
     return (await lock_all(conn, [order_id])).get(order_id)
 
 
-async def lock_all(conn: Conn, order_ids: Collection[str]) -> dict[str, Record]:
-    """The same for many orders, by id, locked in order of id; without those that there are not."""
-    rows = await query(
-        conn,
-        """
-        SELECT order_id, event_id, buyer_id, total_minor, currency, state, closing, version, expires_at
-        FROM orders FORCE INDEX (PRIMARY) WHERE order_id IN %s ORDER BY order_id FOR UPDATE
-        """,
-        (sorted(order_ids),),
-    )
-    if not rows:
+async def lock_all(conn: Conn, order_ids: Collection[str], *, skip_locked: bool = False) -> dict[str, Record]:
+    """The same for many orders, by id, locked in order of id; without those that there are not, nor, with
+    ``skip_locked``, those that another transaction has locked."""
+    if not order_ids:
         return {}
-    payments: dict[str, list[dict[str, Any]]] = {row["order_id"]: [] for row in rows}
-    found = await query(
-        conn,
-        """
-        SELECT order_id, payment_id, state, amount_minor, credits_minor, method, provider, started_at,
-               UTC_TIMESTAMP(6) AS now
-        FROM payments FORCE INDEX (payments_order) WHERE order_id IN %s ORDER BY order_id, started_at
-        """,
-        (list(payments),),
-    )
-    for payment in found:
-        payments[payment["order_id"]].append(payment)
-    now = (found or await query(conn, "SELECT UTC_TIMESTAMP(6) AS now"))[0]["now"]
-    return {row["order_id"]: _record(row, payments[row["order_id"]], now) for row in rows}
+    ids = sorted(order_ids)
+    # Both in one packet: the second is carried out when the first has its locks, and its clock is that moment's.
+    lock = filled(LOCK, (ids,), conn.escape) + (" SKIP LOCKED" if skip_locked else "")
+    return _records(*await conn.ask_all([lock, filled(PAYMENTS, (ids,), conn.escape)]))
+
+
+def _records(locked: Result, paid: Result) -> dict[str, Record]:
+    found = dicts(paid)
+    payments: dict[str, list[dict[str, Any]]] = {}
+    for row in found:
+        payments.setdefault(row["order_id"], []).append(row)
+    return {row["order_id"]: _record(row, payments.get(row["order_id"], ()), found[0]["now"]) for row in dicts(locked)}
 
 
 def _record(row: Mapping[str, Any], payments: Sequence[Mapping[str, Any]], now: datetime) -> Record:
@@ -113,6 +116,17 @@ def _record(row: Mapping[str, Any], payments: Sequence[Mapping[str, Any]], now: 
         expires_at=row["expires_at"],
         now=now,
     )
+
+
+async def claim_and_lock(
+    conn: Conn, order_id: str, *, scope: str, key: str, fingerprint: bytes, payment_id: str
+) -> Record | None:
+    """``keys.claim``, then ``lock``, in one packet. Raises KeyTaken."""
+    claim = filled(keys.CLAIM, (scope, key, fingerprint, payment_id), conn.escape)
+    locks = [filled(one, ([order_id],), conn.escape) for one in (LOCK, PAYMENTS)]
+    with keys.claiming():
+        _, locked, paid = await conn.ask_all([claim, *locks])
+    return _records(locked, paid).get(order_id)
 
 
 async def totals_minor(conn: Conn, order_ids: Collection[str]) -> dict[str, int]:
@@ -164,12 +178,14 @@ async def save(
     conn: Conn,
     made: Sequence[tuple[Record, Decision]],
     *,
-    authorization_id: str | None = None,
-    recheck: bool = False,
+    authorization_ids: Mapping[str, str] | None = None,
+    recheck: Collection[str] = (),
 ) -> None:
-    """Writes what has changed since ``lock``, of different orders; what changes alike in one statement. ``recheck``: a
-    failed or voided payment may yet turn up at the provider. Raises Retryable when a guard does not hold, which only
-    another node's writer can cause."""
+    """Writes what has changed since ``lock``, of different orders; what changes alike in one statement.
+    ``authorization_ids``: what the provider calls payments, by id. ``recheck``: orders of which a failed or voided
+    payment may yet turn up at the provider. Raises Retryable when a guard does not hold, which only another node's
+    writer can cause; with ``Together`` when that is sent."""
+    known = authorization_ids or {}
     payments: dict[tuple[PaymentState, PaymentState, str | None, float | None], list[str]] = {}
     orders: dict[tuple[OrderState, str | None, bool, int], list[str]] = {}
     for record, decision in made:
@@ -180,34 +196,35 @@ async def save(
             if new is None or new.state is old.state:
                 continue
             late = new.redirect and new.card_minor > 0  # its page may still take money
-            due_s = RECHECK_S if (recheck or late) and not new.live else DUE_S.get(new.state)
+            again = late or record.order_id in recheck
+            due_s = RECHECK_S if again and not new.live else DUE_S.get(new.state)
             move = (old.state, new.state, reasons.get(old.payment_id), due_s)
             payments.setdefault(move, []).append(old.payment_id)
         ended = after.state is not record.order.state
         orders.setdefault((after.state, after.closing, ended, record.version), []).append(record.order_id)
     for (before, state, reason, due_s), payment_ids in payments.items():
-        moved = await execute(
-            conn,
-            """
+        told = {payment_id: known[payment_id] for payment_id in payment_ids if payment_id in known}
+        learnt, values = by_id("payment_id", told)
+        await conn.ask(
+            f"""
             UPDATE payments
-            SET state = %s, reason = COALESCE(%s, reason), authorization_id = COALESCE(authorization_id, %s),
+            SET state = %s, reason = COALESCE(%s, reason), authorization_id = COALESCE(authorization_id, {learnt}),
                 changed_at = UTC_TIMESTAMP(6), due_at = UTC_TIMESTAMP(6) + INTERVAL %s SECOND, attempts = 0
             WHERE payment_id IN %s AND state = %s
-            """,
-            (state, reason, authorization_id, due_s, payment_ids, before),
+            """,  # noqa: S608  place holders
+            (state, reason, *values, due_s, payment_ids, before),
+            check=_guard(payment_ids, f"is no longer {before}"),
         )
-        _guard(moved, payment_ids, f"is no longer {before}")
     for (order_state, closing, ended, version), order_ids in orders.items():
-        moved = await execute(
-            conn,
+        await conn.ask(
             """
             UPDATE orders
             SET state = %s, closing = %s, version = version + 1, ended_at = IF(%s, UTC_TIMESTAMP(6), ended_at)
             WHERE order_id IN %s AND version = %s
             """,
             (order_state, closing, ended, order_ids, version),
+            check=_guard(order_ids, f"is no longer at version {version}"),
         )
-        _guard(moved, order_ids, f"is no longer at version {version}")
 
 
 async def note_redirect(conn: Conn, payment_id: str, url: str, until_us: int) -> None:
@@ -233,6 +250,9 @@ async def note_authorization(conn: Conn, payment_id: str, authorization_id: str)
     )
 
 
-def _guard(moved: int, ids: Sequence[str], message: str) -> None:
-    if moved != len(ids):
-        raise Retryable(f"one of {len(ids)}, {ids[0]} the first, {message}")
+def _guard(ids: Sequence[str], message: str) -> Check:
+    def check(result: Result) -> None:
+        if result.affected != len(ids):
+            raise Retryable(f"one of {len(ids)}, {ids[0]} the first, {message}")
+
+    return check

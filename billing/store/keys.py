@@ -1,13 +1,18 @@
 """Idempotency keys: one row for each, claimed in the transaction of what the request begins."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pymysql.err
 
-from ticketflow.runtime.mariadb import execute, query
+from billing.store.texts import by_id
+from ticketflow.runtime.mariadb import Check, execute, query
 
 Conn = Any
+
+CLAIM = "INSERT INTO idempotency (scope, idem_key, fingerprint, payment_id) VALUES (%s, %s, %s, %s)"
 
 _DUPLICATE = 1062
 
@@ -46,12 +51,15 @@ async def find(conn: Conn, scope: str, key: str) -> Claimed | None:
 
 async def claim(conn: Conn, scope: str, key: str, fingerprint: bytes, payment_id: str) -> None:
     """Raises KeyTaken, after waiting for whoever is claiming it right now; the transaction must then be rolled back."""
+    with claiming():
+        await execute(conn, CLAIM, (scope, key, fingerprint, payment_id))
+
+
+@contextmanager
+def claiming() -> Iterator[None]:
+    """Around CLAIM: a duplicate is KeyTaken."""
     try:
-        await execute(
-            conn,
-            "INSERT INTO idempotency (scope, idem_key, fingerprint, payment_id) VALUES (%s, %s, %s, %s)",
-            (scope, key, fingerprint, payment_id),
-        )
+        yield
     except pymysql.err.IntegrityError as error:
         if error.args[0] == _DUPLICATE:
             raise KeyTaken from error
@@ -69,10 +77,17 @@ async def refuse(conn: Conn, payment_id: str, answer: Answer) -> None:
 
 async def settle(conn: Conn, payment_id: str, answer: Answer) -> None:
     """Keeps the answer unless one is kept already: the first one stands."""
-    await execute(
-        conn,
-        "UPDATE idempotency SET status = %s, body = %s WHERE payment_id = %s AND status IS NULL",
-        (answer.status, answer.body, payment_id),
+    await settle_all(conn, {payment_id: answer})
+
+
+async def settle_all(conn: Conn, answers: Mapping[str, Answer], check: Check | None = None) -> None:
+    """The same for many; ``check`` is told how many were kept."""
+    statuses, first = by_id("payment_id", {payment_id: answer.status for payment_id, answer in answers.items()})
+    bodies, second = by_id("payment_id", {payment_id: answer.body for payment_id, answer in answers.items()})
+    await conn.ask(
+        f"UPDATE idempotency SET status = {statuses}, body = {bodies} WHERE payment_id IN %s AND status IS NULL",  # noqa: S608
+        (*first, *second, list(answers)),
+        check=check,
     )
 
 

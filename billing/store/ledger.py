@@ -6,7 +6,7 @@ waits: both write the row, certification lets the first of them in the cluster's
 1213 at COMMIT (Retryable): it runs again, and sees what is left.
 
 No deadlocks among ourselves: all rows of all entries of one call are locked in one order (Kind in ledger/accounts.py),
-by the UPDATE that changes them. A transaction that writes more than one entry does it by one call. What all buyers
+by the statement that changes them. A transaction that writes more than one entry does it by one call. What all buyers
 share is divided into PARTS rows, so that the captures of one event do not queue up behind each other's COMMIT.
 """
 
@@ -19,11 +19,14 @@ import pymysql.err
 from billing.ledger.accounts import Account, Kind
 from billing.ledger.entries import Cause, Entry, InsufficientCredits, LedgerConflict, Line
 from ticketflow.runtime.errors import Retryable
-from ticketflow.runtime.mariadb import execute, query
+from ticketflow.runtime.mariadb import Together, execute, query
+from ticketflow.runtime.mariadb_rows import insert
 
 Conn = Any  # aiomysql has no types
 
 PARTS = 16  # of a shared account; a web process has 16 connections, and a few captures that do wait do no harm
+
+_Change = tuple[Account, str, int, int]  # account, currency, part, and what to add, in minor units
 
 _DUPLICATE = 1062
 _CHECK_FAILED = 4025
@@ -39,15 +42,19 @@ async def record(conn: Conn, entries: Sequence[Entry]) -> int:
     """
     if len({one.key for one in entries}) != len(entries):
         raise LedgerConflict("one cause makes one entry")
-    fresh = [one for one in entries if not await _written(conn, one)]
-    for account, currency, part, change_minor in _changes(fresh):
-        if not await _change(conn, account, currency, part, change_minor):
-            if any([await _written(conn, one) for one in fresh]):
+    written = await _written(conn, entries)
+    fresh = [one for one in entries if one.key not in written]
+    if not fresh:
+        return 0
+    changes = _changes(fresh)
+    for account, currency, part, change_minor in changes:  # the buyers' own, which are the first
+        if account.held and not await _change(conn, account, currency, part, change_minor):
+            if await _written(conn, fresh):
                 raise Retryable("another transaction has just written this entry")
             raise InsufficientCredits(f"{account} has less than {change_minor} {currency} (minor units)")
     for one in fresh:
         await _check_freeze(conn, one)
-        await _insert(conn, one)
+    await _insert(conn, fresh, [change for change in changes if not change[0].held])
     return len(fresh)
 
 
@@ -56,12 +63,13 @@ def part_of(account: Account, cause_id: str) -> int:
     return 0 if account.held else zlib.crc32(cause_id.encode()) % PARTS
 
 
-def _changes(entries: Sequence[Entry]) -> list[tuple[Account, str, int, int]]:
-    """What to add to which rows of the balances, in the order in which they are locked."""
+def _changes(entries: Sequence[Entry]) -> list[_Change]:
+    """What to add to which rows of the balances, in the order in which they are locked. Of a shared account all that is
+    written together goes to one part, the first entry's."""
     sums: dict[tuple[Account, str, int], int] = {}
     for one in entries:
         for line in one.lines:
-            row = (line.account, one.currency, part_of(line.account, one.cause_id))
+            row = (line.account, one.currency, part_of(line.account, entries[0].cause_id))
             sums[row] = sums.get(row, 0) + line.amount_minor
     rows = sorted(sums, key=lambda row: (row[0].order, row[1], row[2]))
     return [(*row, sums[row]) for row in rows if sums[row] != 0]
@@ -91,23 +99,26 @@ async def _change(conn: Conn, account: Account, currency: str, part: int, change
     return True
 
 
-async def _written(conn: Conn, one: Entry) -> bool:
-    """Raises LedgerConflict when the cause is written with another meaning."""
+async def _written(conn: Conn, entries: Sequence[Entry]) -> set[tuple[Cause, str]]:
+    """The keys of those that are written. Raises LedgerConflict when a cause is written with another meaning."""
     rows = await query(
         conn,
         """
-        SELECT e.currency, e.order_id, e.event_id, p.account, p.amount_minor
+        SELECT e.cause, e.cause_id, e.currency, e.order_id, e.event_id, p.account, p.amount_minor
         FROM ledger_entries e JOIN ledger_postings p USING (entry_id)
-        WHERE e.cause = %s AND e.cause_id = %s ORDER BY p.line
+        WHERE (e.cause, e.cause_id) IN %s ORDER BY e.entry_id, p.line
         """,
-        one.key,
+        ([(one.cause.value, one.cause_id) for one in entries],),
     )
-    if not rows:
-        return False
-    lines = tuple(Line(Account.parse(row["account"]), row["amount_minor"]) for row in rows)
-    if (one.key, rows[0]["currency"], lines, rows[0]["order_id"], rows[0]["event_id"]) != one.meaning:
-        raise LedgerConflict(f"{one} is written already, and says something else")
-    return True
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault((row["cause"], row["cause_id"]), []).append(row)
+    for one in entries:
+        if found := lines.get(one.key):
+            postings = tuple(Line(Account.parse(row["account"]), row["amount_minor"]) for row in found)
+            if (one.key, found[0]["currency"], postings, found[0]["order_id"], found[0]["event_id"]) != one.meaning:
+                raise LedgerConflict(f"{one} is written already, and says something else")
+    return {one.key for one in entries if one.key in lines}
 
 
 async def _check_freeze(conn: Conn, one: Entry) -> None:
@@ -130,29 +141,43 @@ async def _check_freeze(conn: Conn, one: Entry) -> None:
         raise LedgerConflict(f"{one} takes {line.amount_minor} of {-rows[0]['standing_minor']} frozen for it")
 
 
-async def _insert(conn: Conn, one: Entry) -> None:
-    async with conn.cursor() as cursor:
-        try:
-            await cursor.execute(
-                "INSERT INTO ledger_entries (cause, cause_id, currency, order_id, event_id, evidence, note)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                (one.cause, one.cause_id, one.currency, one.order_id, one.event_id, one.evidence, one.note),
-            )
-        except pymysql.err.IntegrityError as error:
-            if error.args[0] != _DUPLICATE:
-                raise
+async def _insert(conn: Conn, entries: Sequence[Entry], shared: Sequence[_Change]) -> None:
+    """``shared``: what to add to accounts of more than one buyer, in the order in which they are locked."""
+    writes = Together(conn)
+    # A row that is just being made by somebody else is waited for.
+    await insert(
+        writes,
+        "INSERT INTO ledger_balances (account, currency, part, balance_minor)",
+        [(str(account), currency, part, change_minor) for account, currency, part, change_minor in shared],
+        " ON DUPLICATE KEY UPDATE balance_minor = balance_minor + VALUES(balance_minor)",
+    )
+    ids: dict[tuple[str, str], int] = {}
+    await insert(
+        writes,
+        "INSERT INTO ledger_entries (cause, cause_id, currency, order_id, event_id, evidence, note)",
+        [
+            (one.cause.value, one.cause_id, one.currency, one.order_id, one.event_id, one.evidence, one.note)
+            for one in entries
+        ],
+        " RETURNING cause, cause_id, entry_id",
+        check=lambda result: ids.update({(cause, cause_id): entry_id for cause, cause_id, entry_id in result.rows}),
+    )
+    try:
+        await writes.send()
+    except pymysql.err.IntegrityError as error:
+        if error.args[0] != _DUPLICATE:
+            raise
+        for one in entries:
             if await _evidence_used(conn, one):
                 raise LedgerConflict(f"{one}: webhook {one.evidence} is the evidence of another one") from error
-            raise Retryable("another transaction has just written this entry") from error
-        entry_id = cursor.lastrowid
-    values = ", ".join(["(%s, %s, %s, %s)"] * len(one.lines))
-    await execute(
+        raise Retryable("another transaction has just written this entry") from error
+    await insert(
         conn,
-        f"INSERT INTO ledger_postings (entry_id, line, account, amount_minor) VALUES {values}",  # noqa: S608  constants only
+        "INSERT INTO ledger_postings (entry_id, line, account, amount_minor)",
         [
-            field
+            (ids[one.key], number, str(line.account), line.amount_minor)
+            for one in entries
             for number, line in enumerate(one.lines)
-            for field in (entry_id, number, str(line.account), line.amount_minor)
         ],
     )
 

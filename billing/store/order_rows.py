@@ -7,7 +7,9 @@ one that is there has locked it (book.py).
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from billing.orders.rules import Code, Fact
+import pymysql.err
+
+from billing.orders.rules import Fact
 from billing.store.book import Record
 from billing.store.times import of_us
 from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
@@ -16,57 +18,75 @@ from ticketflow.runtime.mariadb_rows import insert
 
 Conn = Any  # aiomysql has no types
 
+INSERT_ORDERS = (
+    "INSERT INTO orders"
+    " (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at, expires_at, correlation_id)"
+)
 
-async def insert_orders(conn: Conn, arrived: Sequence[tuple[HoldPlaced, str]]) -> set[str]:
-    """Makes the orders of holds that have none, each with the correlation id of its request; the ids of those made."""
+_DUPLICATE = 1062
+
+
+async def insert_orders(conn: Conn, arrived: Sequence[tuple[HoldPlaced, str]]) -> list[HoldPlaced]:
+    """Makes the orders of holds that have none, each with the correlation id of its request; those made."""
     holds = {hold.hold_id: (hold, correlation_id) for hold, correlation_id in reversed(arrived)}
-    there = await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (sorted(holds),))
-    for row in there:
-        del holds[row["order_id"]]
-    await insert(
-        conn,
-        "INSERT INTO orders"
-        " (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at, expires_at, correlation_id)",
-        [
-            (
-                hold.hold_id,
-                hold.event_id,
-                hold.event_name,
-                hold.buyer_id,
-                hold.total_minor,
-                hold.currency,
-                of_us(hold.placed_at_us),
-                of_us(hold.expires_at_us),
-                correlation_id,
-            )
-            for hold, correlation_id in holds.values()
-        ],
+    try:  # as if there were none of them, which is nearly always so; a duplicate undoes the statement and nothing else
+        await insert(conn, INSERT_ORDERS, [_order(hold, correlation_id) for hold, correlation_id in holds.values()])
+    except pymysql.err.IntegrityError as error:
+        if error.args[0] != _DUPLICATE:
+            raise
+        for row in await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (sorted(holds),)):
+            holds.pop(row["order_id"], None)
+        await insert(conn, INSERT_ORDERS, [_order(hold, correlation_id) for hold, correlation_id in holds.values()])
+    return [hold for hold, _ in holds.values()]
+
+
+def _order(hold: HoldPlaced, correlation_id: str) -> tuple[Any, ...]:
+    return (
+        hold.hold_id,
+        hold.event_id,
+        hold.event_name,
+        hold.buyer_id,
+        hold.total_minor,
+        hold.currency,
+        of_us(hold.placed_at_us),
+        of_us(hold.expires_at_us),
+        correlation_id,
     )
-    await _insert_lines(conn, {order_id: hold.lines for order_id, (hold, _) in holds.items()}.items())
-    await write_histories(conn, [(order_id, [Fact(Code.ORDER_PENDING)]) for order_id in holds])
-    return set(holds)
 
 
 async def replace_lines(conn: Conn, record: Record, lines: Sequence[HoldLine]) -> None:
     """The order has other places now. Before its tickets are issued."""
     await execute(conn, "DELETE FROM order_lines WHERE order_id = %s", (record.order_id,))
-    await _insert_lines(conn, [(record.order_id, lines)])
+    await insert_lines(conn, [(record.order_id, lines)])
 
 
-async def issue_tickets(conn: Conn, record: Record) -> list[Ticket]:
-    """One for each line. The unique key refuses a second one for the same line."""
+async def made_tickets(conn: Conn, order_ids: Sequence[str]) -> dict[str, list[Ticket]]:
+    """One for each line of these orders, by order; they are not stored yet."""
+    tickets: dict[str, list[Ticket]] = {order_id: [] for order_id in order_ids}
+    if not order_ids:
+        return tickets
     lines = await query(
-        conn, "SELECT unit_id, tier, label FROM order_lines WHERE order_id = %s ORDER BY position", (record.order_id,)
+        conn,
+        "SELECT order_id, unit_id, tier, label FROM order_lines WHERE order_id IN %s ORDER BY order_id, position",
+        (sorted(order_ids),),
     )
-    tickets = [
-        Ticket(ticket_id=new_id(), unit_id=line["unit_id"], tier=line["tier"], label=line["label"]) for line in lines
-    ]
+    for line in lines:
+        order_id = line.pop("order_id")
+        tickets[order_id].append(Ticket(ticket_id=new_id(), **line))
+    return tickets
+
+
+async def insert_tickets(conn: Conn, of_orders: Iterable[tuple[Record, Sequence[Ticket]]]) -> None:
+    """The unique key refuses a second one for the same line."""
     await insert(
         conn,
         "INSERT INTO tickets (ticket_id, order_id, unit_id, event_id, tier, label)",
-        [(t.ticket_id, record.order_id, t.unit_id, record.event_id, t.tier, t.label) for t in tickets],
+        [
+            (t.ticket_id, record.order_id, t.unit_id, record.event_id, t.tier, t.label)
+            for record, tickets in of_orders
+            for t in tickets
+        ],
     )
-    return tickets
 
 
 async def write_history(conn: Conn, order_id: str, facts: Sequence[Fact]) -> None:
@@ -82,7 +102,7 @@ async def write_histories(conn: Conn, histories: Iterable[tuple[str, Sequence[Fa
     )
 
 
-async def _insert_lines(conn: Conn, of_orders: Iterable[tuple[str, Sequence[HoldLine]]]) -> None:
+async def insert_lines(conn: Conn, of_orders: Iterable[tuple[str, Sequence[HoldLine]]]) -> None:
     await insert(
         conn,
         "INSERT INTO order_lines (order_id, unit_id, position, tier, label, price_minor)",

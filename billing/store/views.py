@@ -1,5 +1,6 @@
 """Reading orders for their buyers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ticketflow.runtime.mariadb import query
@@ -10,6 +11,12 @@ Row = dict[str, Any]
 
 async def order_exists(conn: Conn, order_id: str) -> bool:
     return bool(await query(conn, "SELECT 1 FROM orders WHERE order_id = %s", (order_id,)))
+
+
+async def orders_there(conn: Conn, order_ids: Sequence[str]) -> list[str]:
+    """Those of them that there are."""
+    rows = await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (list(order_ids),))
+    return [row["order_id"] for row in rows]
 
 
 async def order(conn: Conn, order_id: str) -> Row | None:

@@ -14,6 +14,7 @@ Conn = Any
 State = Literal["RECEIVED", "APPLIED", "UNMATCHED", "IGNORED"]
 WAITING = ("RECEIVED", "UNMATCHED")
 
+_NOTHING_TO_LEARN = "p.redirect_url IS NULL AND p.state IN ('AUTHORIZED', 'SETTLED', 'CAPTURED', 'VOIDING')"
 _COLUMNS = """
     webhook_id, provider, kind, reference, authorization_id, state, attempts, due_at,
     TIMESTAMPDIFF(MICROSECOND, received_at, UTC_TIMESTAMP(6)) / 1000000 AS age_s
@@ -50,18 +51,24 @@ class Waiting:
     age_s: float
 
 
-async def store(conn: Conn, one: Received) -> bool:
-    """False: it had been received before; that is counted, and it is due again if nothing has come of it yet."""
-    await execute(
+async def store(conn: Conn, one: Received) -> State | None:
+    """As what it is stored; None: it had been received before; that is counted, and it is due again if nothing has come
+    of it yet. One from which nothing is to be learnt (see ``known``) is APPLIED at once. A single statement, which may
+    be repeated: it needs no transaction."""
+    (row,) = await query(
         conn,
-        """
+        f"""
         INSERT INTO webhooks
             (webhook_id, provider, provider_event_id, kind, reference, authorization_id, headers, body, state, due_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, IF(%s, NULL, UTC_TIMESTAMP(6)))
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s,
+                IF(EXISTS (SELECT 1 FROM payments p WHERE p.payment_id = %s AND p.provider = %s
+                           AND p.authorization_id = %s AND {_NOTHING_TO_LEARN}), 'APPLIED', %s),
+                IF(state = 'RECEIVED', UTC_TIMESTAMP(6), NULL))
         ON DUPLICATE KEY UPDATE
             repeats = repeats + (webhook_id <> VALUES(webhook_id)),
             due_at = IF(state IN ('RECEIVED', 'UNMATCHED'), UTC_TIMESTAMP(6), due_at)
-        """,
+        RETURNING webhook_id, state
+        """,  # noqa: S608  a constant
         (
             one.webhook_id,
             one.provider,
@@ -71,11 +78,14 @@ async def store(conn: Conn, one: Received) -> bool:
             one.authorization_id,
             msgspec.json.encode(one.headers).decode(),
             one.body,
+            one.reference,
+            one.provider,
+            one.authorization_id,
             "IGNORED" if one.ignored else "RECEIVED",
-            one.ignored,
         ),
     )
-    return bool(await query(conn, "SELECT 1 FROM webhooks WHERE webhook_id = %s", (one.webhook_id,)))
+    stored: State = row["state"]
+    return stored if row["webhook_id"] == one.webhook_id else None
 
 
 async def due(conn: Conn, rows_max: int) -> list[Waiting]:
@@ -96,13 +106,12 @@ async def known(conn: Conn, provider: str, rows_max: int) -> list[str]:
     payments go on by what we do ourselves."""
     rows = await query(
         conn,
-        """
+        f"""
         SELECT w.webhook_id FROM webhooks w JOIN payments p ON p.payment_id = w.reference
         WHERE w.state IN ('RECEIVED', 'UNMATCHED') AND w.due_at <= UTC_TIMESTAMP(6) AND w.provider = %s
-          AND p.authorization_id = w.authorization_id AND p.redirect_url IS NULL
-          AND p.state IN ('AUTHORIZED', 'SETTLED', 'CAPTURED', 'VOIDING')
+          AND p.authorization_id = w.authorization_id AND {_NOTHING_TO_LEARN}
         LIMIT %s
-        """,
+        """,  # noqa: S608  a constant
         (provider, rows_max),
     )
     return [row["webhook_id"] for row in rows]

@@ -56,8 +56,18 @@ class WebhookReply(msgspec.Struct, kw_only=True):
 
 
 class WebhookApi:
-    def __init__(self, pool: MariaDBPool, provider: Provider, *, clock: Callable[[], float] = time.time) -> None:
+    """``stored`` is called when one is there that a worker has to look at. It must not raise and must not wait."""
+
+    def __init__(
+        self,
+        pool: MariaDBPool,
+        provider: Provider,
+        *,
+        stored: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._pool = pool
+        self._stored = stored
         self._provider = provider
         self._clock = clock
 
@@ -81,13 +91,17 @@ class WebhookApi:
             raise Problem(404, "provider_unknown", "no such provider is set up here")
         one = self._checked(request)
 
-        async def store() -> bool:
-            async with self._pool.transaction() as conn:
+        async def store() -> webhooks.State | None:
+            async with self._pool.acquire(plain=True) as conn:
                 return await webhooks.store(conn, one)
 
-        fresh = await repeated(store)
-        outcome = "repeated" if not fresh else "ignored" if one.ignored else "received"
+        stored = await repeated(store)
+        if stored != "APPLIED":
+            self._stored()
+        outcome = "repeated" if stored is None else "ignored" if one.ignored else "received"
         TOTAL.labels(outcome).inc()
+        if stored == "APPLIED":
+            TOTAL.labels("applied").inc()
         log.info(
             "webhook_taken",
             outcome=outcome,
@@ -95,7 +109,7 @@ class WebhookApi:
             kind=one.kind,
             reference=one.reference,
         )
-        return Reply(200, WebhookReply(webhook_id=one.webhook_id if fresh else None, state=outcome))
+        return Reply(200, WebhookReply(webhook_id=one.webhook_id if stored else None, state=outcome))
 
     def _checked(self, request: Request) -> Received:
         """Raises Problem for what the provider has not signed."""

@@ -12,11 +12,8 @@ Connection = Any  # aiomysql has no types
 
 async def write(conn: Connection, sql: str, params: Sequence[Any] = ()) -> int:
     """Rows inserted, deleted, or really changed."""
-    async with conn.cursor() as cursor:
-        return int(await cursor.execute(sql, tuple(params)))
+    return int((await conn.ask(sql, params)).affected)
 
 
 async def fetch(conn: Connection, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    async with conn.cursor() as cursor:
-        await cursor.execute(sql, tuple(params))
-        return list(await cursor.fetchall())
+    return list((await conn.ask(sql, params)).rows)

@@ -8,6 +8,9 @@ from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 from ticketflow.runtime.errors import Retryable
 
+RECORD = "INSERT INTO delivery_inbox (event_id, stream, seq, event_key)"
+FEW_PARKED = 32  # keys
+
 
 class MariaDBInbox:
     # -- inbox
@@ -45,6 +48,12 @@ class MariaDBInbox:
         first = {arrival.event_id: arrival for arrival in reversed(arrivals)}  # of an id that comes twice, the first
         if not first:
             return set()
+        all_new = [(came.event_id, stream, came.seq, came.key) for came in first.values()]
+        try:  # as it nearly always is; a duplicate undoes the statement and nothing else
+            await insert(conn, RECORD, all_new)
+            return set(first)
+        except pymysql.err.IntegrityError:
+            pass
         known = {
             row[0]
             for row in await fetch(conn, "SELECT event_id FROM delivery_inbox WHERE event_id IN %s", (list(first),))
@@ -52,7 +61,7 @@ class MariaDBInbox:
         new = [(came.event_id, stream, came.seq, came.key) for came in first.values() if came.event_id not in known]
         if new:
             try:
-                await insert(conn, "INSERT INTO delivery_inbox (event_id, stream, seq, event_key)", new)
+                await insert(conn, RECORD, new)
             except pymysql.err.IntegrityError as error:
                 raise Retryable("another transaction recorded one of these events") from error
         return {row[0] for row in new}
@@ -93,6 +102,14 @@ class MariaDBInbox:
     async def parked_keys(self, conn: Connection, stream: str, keys: Sequence[str]) -> set[str]:
         if not keys:
             return set()
+        if len(keys) > FEW_PARKED:  # to ask for so many costs more than to be told what there is, which is little
+            rows = await fetch(
+                conn,
+                "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s LIMIT %s",
+                (stream, FEW_PARKED + 1),
+            )
+            if len(rows) <= FEW_PARKED:
+                return {row[0] for row in rows}.intersection(keys)
         rows = await fetch(
             conn,
             "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s AND event_key IN %s",
