@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.lanes import LaneState, numbered, streams_of
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
-from ticketflow.delivery.mariadb_outbox import moved
+from ticketflow.delivery.mariadb_outbox import stamped
 
 _NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 # The slot stands in the index that is read: other lanes' rows are passed over without a look at the table.
@@ -26,15 +26,7 @@ class MariaDBLanes:
         waiting = await fetch(conn, _WAITING, (family, list(slots), rows_max))
         if not waiting:
             return []
-        positions = [row[0] for row in waiting]
-        place_holders = ", ".join(["%s"] * len(positions))
-        await write(
-            conn,
-            f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders}), stream = %s"  # noqa: S608
-            " WHERE position IN %s AND seq IS NULL",
-            (after_seq, *positions, stream, positions),
-        )
-        return await moved(conn, stream, after_seq, [row[1] for row in waiting])
+        return await stamped(conn, stream, after_seq, waiting)
 
     async def lane_states(self, conn: Connection, family: str) -> list[LaneState]:
         rows = await fetch(

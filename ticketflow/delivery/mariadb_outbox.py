@@ -1,9 +1,10 @@
 """The sending end in MariaDB (aiomysql): outbox, stream, lease. See postgres_outbox.py, method for method."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
-from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
+from ticketflow.delivery.mariadb_driver import Connection, ask_together, fetch, insert, write
 
 _NOW_US = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 _STATE = "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream"
@@ -12,19 +13,28 @@ FIRST_KEPT = (
     "SELECT seq FROM delivery_outbox FORCE INDEX (delivery_outbox_seq)"
     " WHERE stream = %s AND seq > 0 ORDER BY seq LIMIT 1"
 )
+_ADVANCE = "UPDATE delivery_stream SET last_seq = %s WHERE stream = %s AND last_seq = %s"
+_HOLD = "UPDATE delivery_lease SET uses = uses + 1 WHERE name = %s AND token = %s AND expires_at > UTC_TIMESTAMP(6)"
 _IN_TTL = "UTC_TIMESTAMP(6) + INTERVAL %s SECOND"
 
 
-async def moved(conn: Connection, stream: str, after_seq: int, bodies: Sequence[bytes]) -> list[OutboxRow] | None:
-    """``bodies`` are stamped: last_seq follows. None when it is not ``after_seq``."""
-    if not await _advance(conn, stream, after_seq, after_seq + len(bodies)):
-        return None
-    return [OutboxRow(seq, body) for seq, body in enumerate(bodies, after_seq + 1)]
-
-
-async def _advance(conn: Connection, stream: str, from_seq: int, to_seq: int) -> bool:
-    sql = "UPDATE delivery_stream SET last_seq = %s WHERE stream = %s AND last_seq = %s"
-    return await write(conn, sql, (to_seq, stream, from_seq)) == 1
+async def stamped(
+    conn: Connection, stream: str, after_seq: int, waiting: Sequence[tuple[Any, ...]]
+) -> list[OutboxRow] | None:
+    """Rows (position, body) get ``after_seq + 1, ...`` and the name of their lane, and last_seq follows, in one packet.
+    None when it is not ``after_seq``."""
+    positions = [row[0] for row in waiting]
+    place_holders = ", ".join(["%s"] * len(positions))
+    stamp = (
+        f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders}), stream = %s"  # noqa: S608
+        " WHERE position IN %s AND seq IS NULL"
+    )
+    _, moved = await ask_together(
+        conn,
+        (stamp, (after_seq, *positions, stream, positions)),
+        (_ADVANCE, (after_seq + len(waiting), stream, after_seq)),
+    )
+    return [OutboxRow(seq, row[1]) for seq, row in enumerate(waiting, after_seq + 1)] if moved.affected else None
 
 
 class MariaDBOutbox:
@@ -53,15 +63,7 @@ class MariaDBOutbox:
         )
         if not waiting:
             return []
-        positions = [row[0] for row in waiting]
-        place_holders = ", ".join(["%s"] * len(positions))
-        await write(
-            conn,
-            f"UPDATE delivery_outbox SET seq = %s + INTERVAL(position, {place_holders})"  # noqa: S608
-            " WHERE position IN %s AND seq IS NULL",
-            (after_seq, *positions, positions),
-        )
-        return await moved(conn, stream, after_seq, [row[1] for row in waiting])
+        return await stamped(conn, stream, after_seq, waiting)
 
     async def read(self, conn: Connection, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         rows = await fetch(
@@ -125,10 +127,13 @@ class MariaDBOutbox:
 
     async def hold_stream(self, conn: Connection, lease: str, token: int, stream: str) -> StreamState | None:
         # The lease has to be written, so that two nodes of a cluster cannot both hold it.
-        return await self.lock_stream(conn, stream) if await self.hold_lease(conn, lease, token) else None
+        held, state = await ask_together(
+            conn, (_HOLD, (lease, token)), (f"{_STATE} WHERE stream = %s FOR UPDATE", (stream,))
+        )
+        return StreamState(*state.rows[0]) if held.affected and state.rows else None
 
     async def advance_stream(self, conn: Connection, stream: str, from_seq: int, to_seq: int) -> bool:
-        return await _advance(conn, stream, from_seq, to_seq)
+        return await write(conn, _ADVANCE, (to_seq, stream, from_seq)) == 1
 
     async def ack_stream(self, conn: Connection, stream: str, seq: int) -> bool:
         return (
@@ -203,12 +208,4 @@ class MariaDBOutbox:
         )
 
     async def hold_lease(self, conn: Connection, name: str, token: int) -> bool:
-        return (
-            await write(
-                conn,
-                "UPDATE delivery_lease SET uses = uses + 1"
-                " WHERE name = %s AND token = %s AND expires_at > UTC_TIMESTAMP(6)",
-                (name, token),
-            )
-            == 1
-        )
+        return await write(conn, _HOLD, (name, token)) == 1
