@@ -32,10 +32,9 @@ LOCK = """
     SELECT order_id, event_id, buyer_id, total_minor, currency, state, closing, version, expires_at
     FROM orders FORCE INDEX (PRIMARY) WHERE order_id IN %s ORDER BY order_id FOR UPDATE"""
 PAYMENTS = """
-    SELECT order_id, payment_id, state, amount_minor, credits_minor, method, provider, started_at,
-           UTC_TIMESTAMP(6) AS now
-    FROM (SELECT 1) AS always LEFT JOIN payments FORCE INDEX (payments_order) ON order_id IN %s
-    ORDER BY order_id, started_at"""
+    SELECT order_id, payment_id, state, amount_minor, credits_minor, method, provider, started_at
+    FROM payments FORCE INDEX (payments_order) WHERE order_id IN %s ORDER BY order_id, started_at"""
+NOW = "SELECT UTC_TIMESTAMP(6)"
 
 RECHECK_S = 60.0  # a request that the provider had not seen when we asked may still reach it
 
@@ -76,17 +75,17 @@ async def lock_all(conn: Conn, order_ids: Collection[str], *, skip_locked: bool 
     if not order_ids:
         return {}
     ids = sorted(order_ids)
-    # Both in one packet: the second is carried out when the first has its locks, and its clock is that moment's.
+    # In one packet: the others are carried out when the first has its locks, and the clock is that moment's.
     lock = filled(LOCK, (ids,), conn.escape) + (" SKIP LOCKED" if skip_locked else "")
-    return _records(*await conn.ask_all([lock, filled(PAYMENTS, (ids,), conn.escape)]))
+    return _records(*await conn.ask_all([lock, filled(PAYMENTS, (ids,), conn.escape), NOW]))
 
 
-def _records(locked: Result, paid: Result) -> dict[str, Record]:
-    found = dicts(paid)
+def _records(locked: Result, paid: Result, clock: Result) -> dict[str, Record]:
     payments: dict[str, list[dict[str, Any]]] = {}
-    for row in found:
+    for row in dicts(paid):
         payments.setdefault(row["order_id"], []).append(row)
-    return {row["order_id"]: _record(row, payments.get(row["order_id"], ()), found[0]["now"]) for row in dicts(locked)}
+    now = clock.rows[0][0]
+    return {row["order_id"]: _record(row, payments.get(row["order_id"], ()), now) for row in dicts(locked)}
 
 
 def _record(row: Mapping[str, Any], payments: Sequence[Mapping[str, Any]], now: datetime) -> Record:
@@ -125,8 +124,8 @@ async def claim_and_lock(
     claim = filled(keys.CLAIM, (scope, key, fingerprint, payment_id), conn.escape)
     locks = [filled(one, ([order_id],), conn.escape) for one in (LOCK, PAYMENTS)]
     with keys.claiming():
-        _, locked, paid = await conn.ask_all([claim, *locks])
-    return _records(locked, paid).get(order_id)
+        _, locked, paid, clock = await conn.ask_all([claim, *locks, NOW])
+    return _records(locked, paid, clock).get(order_id)
 
 
 async def totals_minor(conn: Conn, order_ids: Collection[str]) -> dict[str, int]:

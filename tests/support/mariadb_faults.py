@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 QUERY = b"\x03"
+BEGIN = b"BEGIN;"  # comes along with a transaction's first statement
 LOST = 2013  # the client library's own number for a connection that ends before the answer
 
 
@@ -55,7 +56,7 @@ class FaultyMariaDB:
 
     def _fault_for(self, packet: bytes) -> Fault | None:
         fault = self.fault
-        if fault is None or not packet.startswith(QUERY + fault.statement.encode()):
+        if fault is None or not packet.removeprefix(QUERY).removeprefix(BEGIN).startswith(fault.statement.encode()):
             return None
         fault.count -= 1
         if fault.count == 0:

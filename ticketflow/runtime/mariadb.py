@@ -29,7 +29,7 @@ Connection: TypeAlias = TimedConnection
 
 RECYCLE_S = 60.0  # a connection through ProxySQL may be pinned to a writer that no longer is one
 CLEAN_TIMEOUT_S = 1.0
-JUST_NOW_S = 0.2
+JUST_NOW_S = 0.05  # one that lay idle for longer is asked first whether anybody is there
 
 
 class MariaDBPool(Store[Connection]):

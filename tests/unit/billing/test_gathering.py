@@ -116,7 +116,7 @@ async def test_who_gives_up_waiting_is_left_out_and_nobody_waits_for_him() -> No
     with pytest.raises(asyncio.CancelledError):
         await asked[1]
     store.open.set()
-    assert list(await asyncio.gather(asked[0], asked[2])) == ["A", "C"]
+    assert [await asked[0], await asked[2]] == ["A", "C"]
     assert [one for batch in store.batches for one in batch] == ["a", "c"]
 
 
