@@ -19,6 +19,10 @@ DETAIL_CHARS_MAX = 500
 _COLUMNS = """order_id, state, buyer_id, event_id, event_name, currency, total_minor, expires_at, payment_id, reason,
     authorized_at, refunded_minor, held, moved_to, updated_at"""
 HEADS = f"SELECT {_COLUMNS} FROM sales"  # noqa: S608 - a constant
+# Row by row, in the order of the array: a plan for an array, made while the table is empty, walks over it for ever.
+LOCKED = f"""SELECT found.* FROM unnest($1::uuid[]) AS wanted (order_id) CROSS JOIN LATERAL (
+        SELECT {_COLUMNS} FROM sales WHERE sales.order_id = wanted.order_id OFFSET 0 FOR UPDATE
+    ) AS found"""  # noqa: S608 - a constant
 # As many rows as the arrays are long, in their order; see _arrays.
 _NEW = f"""unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
         $8::timestamptz[], $9::uuid[], $10::text[], $11::timestamptz[], $12::bigint[],
@@ -51,7 +55,7 @@ async def fold(conn: Connection, views: Mapping[str, Sale]) -> list[Sale]:
     """
     left, sales = sorted(views), list[Sale]()
     while left:
-        rows = await conn.fetch(f"{HEADS} WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE", left)
+        rows = await conn.fetch(LOCKED, left)
         known = [merge(_head(row), views[str(row["order_id"])]) for row in rows]
         if known:
             await _write_heads(conn, known)
@@ -134,8 +138,9 @@ async def _write_heads(conn: Connection, sales: Sequence[Sale]) -> None:
             expires_at = new.expires_at, payment_id = new.payment_id, reason = new.reason,
             authorized_at = new.authorized_at, refunded_minor = new.refunded_minor,
             held = new.held, moved_to = new.moved_to, updated_at = new.updated_at
-        FROM {_NEW} WHERE sales.order_id = new.order_id
-        """,  # noqa: S608 - constants
+        FROM {_NEW} CROSS JOIN LATERAL (SELECT ctid FROM sales WHERE order_id = new.order_id OFFSET 0) AS found
+        WHERE sales.ctid = found.ctid
+        """,  # noqa: S608 - constants; locked before, so that no row moves
         *_arrays(sales),
     )
 

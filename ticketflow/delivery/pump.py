@@ -26,7 +26,7 @@ ACK_WAIT_S = 60.0  # only how often an idle task turns round
 RECHECK_S = 60.0
 # With several lanes another one may have met that receiver already, and wait at a barrier for this one to go back.
 LANES_RECHECK_S = 10.0
-PACE_S = 0.008  # between the beginnings of two stamps, unless more wait than one takes
+PACE_S = 0.016  # between the beginnings of two stamps, unless more wait than one takes
 MARK_EVERY_S = 0.1  # an ack is noted this often at most; a lost note costs a resend that the receiver drops
 
 

@@ -53,6 +53,23 @@ async def test_known_and_new_sales_in_one_fold(portal: Portal) -> None:
         assert await stored(portal, sale) == folded(*events[n][: 1 if n % 2 else 2])
 
 
+async def test_a_plan_made_for_an_empty_table_does_not_walk_over_a_full_one(portal: Portal) -> None:
+    async with portal.pool.transaction() as conn:
+        for _ in range(8):  # five plans of their own, then one for all
+            sale = SaleEvents()
+            for event in sale.sold():
+                await store.fold(conn, {sale.order_id: view_of(event)})
+        await conn.execute(
+            "INSERT INTO sales (order_id, state) SELECT gen_random_uuid(), 'PENDING' FROM generate_series(1, 5000)"
+        )
+        walked = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'sales'"
+        before = await conn.fetchval(walked)
+        sale = SaleEvents()
+        for event in sale.sold():
+            await store.fold(conn, {sale.order_id: view_of(event)})
+        assert await conn.fetchval(walked) == before
+
+
 async def test_two_make_the_same_sale_at_once(portal: Portal) -> None:
     sale, others = SaleEvents(), [SaleEvents() for _ in range(2)]
     events = sale.sold()
