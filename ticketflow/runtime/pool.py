@@ -298,6 +298,8 @@ class Pool(Generic[C]):
                     return  # one probe is enough
                 continue
             self._outage.over()
+            if (opener := asyncio.current_task()) is not None:
+                self._openers.discard(opener)  # in the turn in which the connection begins to count
             self._offer(Slot(connection, self._driver.place(connection), generation, loop.time()))
             return
 

@@ -125,6 +125,17 @@ async def test_it_never_exceeds_its_size_however_many_ask() -> None:
     assert driver.connecting_max <= 3
 
 
+async def test_a_connection_counts_once_from_the_turn_on_in_which_it_is_there() -> None:
+    driver = Driver()
+    pool = make(driver, size_max=2)
+    sizes = []
+    asking = asyncio.create_task(pool.acquire())
+    while not asking.done():
+        await asyncio.sleep(0)
+        sizes.append(pool.size)
+    assert set(sizes) == {1}
+
+
 async def test_waiters_are_served_in_the_order_they_came() -> None:
     pool = make(Driver(), size_max=1)
     held = await pool.acquire()
