@@ -1,19 +1,21 @@
 """A small queueing model of the ring on one machine, and what follows from it for larger ones.
 
-Every hold passes each stage once, together with those that came within the same moment: at each stage a batch costs
-``alone_us`` for being one at all (its round trips, wake-ups, COMMITs), and its holds what they cost at full speed. With
-moments of ``moment_s``, in which ``r * moment_s`` others come, n = 1 + r * moment_s holds share that.
+Every hold passes each stage once, in a batch. A stage takes whatever came while its last batch was under way, or in a
+moment of ``moment_s`` if that is longer; a batch costs ``alone_us`` in all stages for being one at all (its round
+trips, wake-ups, COMMITs), and its holds what they cost at full speed. So batches grow with the rate until the machine
+can carry them: their size is where both agree.
 
 On one machine the stages share its cores, so the CPU is one station at which the work waits: with c cores at
 utilisation u the wait stretches the work by 1 / (1 - u^c), which is exact for two cores that share time and Poisson
-arrivals (M/M/2), and close enough for others. Beside its CPU a hold waits for what costs no CPU: fsyncs, the broker's
-confirm, its moments. That part is measured once, at a low rate, and does not grow.
+arrivals (M/M/2), and close enough for others. A hold waits for its own batch at each stage, and for half of the one
+that is under way when it comes. For how much of their work (acknowledgements and the like come after) is measured
+once, at a low rate, as are the waits that cost no CPU.
 
 A stage that is one process has one core at most, however many there are: it saturates at 1 / its CPU.
 """
 
-from collections.abc import Sequence
-from math import ceil
+from collections.abc import Callable, Sequence
+from math import ceil, inf
 from typing import NamedTuple
 
 
@@ -35,21 +37,23 @@ class Point(NamedTuple):
 
 
 class Model(NamedTuple):
-    """``waits_ms``: what a hold waits beside its CPU, from the request to the portal's commit."""
+    """``waits_ms``: what a hold waits beside its CPU, from the request to the portal's commit. ``awaited``: the part of
+    a batch's work that it waits for."""
 
     stages: Sequence[Stage]
     waits_ms: float
     alone_us: float = 0.0
     moment_s: float = 0.0
+    awaited: float = 1.0
 
     @property
     def cpu_us(self) -> float:
         """Of a hold at full speed."""
         return sum(stage.cpu_us for stage in self.stages)
 
-    def cpu_us_at(self, rate_per_s: float) -> float:
-        """Of a hold at a rate."""
-        return self.cpu_us + self.alone_us / self._together(rate_per_s)
+    def cpu_us_at(self, rate_per_s: float, cores: int) -> float:
+        """Of a hold at a rate. Raises ValueError beyond saturation."""
+        return self.cpu_us + self.alone_us / self._together(rate_per_s, cores)
 
     def most_per_s(self, cores: int) -> float:
         """What one machine carries: its cores, or its narrowest process."""
@@ -58,24 +62,47 @@ class Model(NamedTuple):
 
     def response_ms(self, rate_per_s: float, cores: int) -> float:
         """The mean time of a hold from the request to the portal's commit. Raises ValueError beyond saturation."""
-        used = rate_per_s * self.cpu_us_at(rate_per_s) / 1e6 / cores
-        if used >= 1:
-            raise ValueError(f"{rate_per_s:g}/s need {used:.0%} of {cores} cores")
-        batch_us = self._together(rate_per_s) * self.cpu_us_at(rate_per_s)
-        return self.waits_ms + batch_us / 1000 / (1 - used**cores)
+        together = self._together(rate_per_s, cores)
+        batch_ms = 1000 * len(self.stages) * self._stage_s(rate_per_s, cores, together)
+        return self.waits_ms + self.awaited * batch_ms * (1 + (1 - 1 / together) / 2)
 
     def cores(self, rate_per_s: float, at_most: float) -> list[tuple[str, float, int]]:
         """For a rate: each stage, the cores it keeps busy, and how many instances it takes at that utilisation."""
         busy = [(stage, rate_per_s * stage.cpu_us / 1e6) for stage in self.stages]
         return [(stage.name, cores, max(1, ceil(cores / at_most / (stage.at_once or 1)))) for stage, cores in busy]
 
-    def _together(self, rate_per_s: float) -> float:
-        return 1 + rate_per_s * self.moment_s
+    def _together(self, rate_per_s: float, cores: int) -> float:
+        """Holds of a batch: as many as come while a stage has one before."""
+        if rate_per_s * self.cpu_us >= 1e6 * cores:
+            raise ValueError(f"{rate_per_s:g}/s need {rate_per_s * self.cpu_us / 1e6 / cores:.0%} of {cores} cores")
+        return _least(
+            lambda size: 1 + rate_per_s * max(self.moment_s, self._stage_s(rate_per_s, cores, size)) <= size, 1.0, 1e6
+        )
+
+    def _stage_s(self, rate_per_s: float, cores: int, together: float) -> float:
+        """How long a stage has a batch of that size; for ever when the cores cannot carry such batches."""
+        used = rate_per_s * (self.cpu_us + self.alone_us / together) / 1e6 / cores
+        if used >= 1:
+            return inf
+        return (self.alone_us + together * self.cpu_us) / 1e6 / len(self.stages) / (1 - used**cores)
 
 
 def calibrated(stages: Sequence[Stage], low: Point, cores: int, moment_s: float = 0.0) -> Model:
     """The model that has, at a low rate, the CPU and the mean that were measured there."""
-    bare = Model(stages, 0.0)
-    alone_us = max(0.0, low.cpu_us - bare.cpu_us) * (1 + low.rate_per_s * moment_s)
-    model = Model(stages, 0.0, alone_us, moment_s)
-    return model._replace(waits_ms=max(0.0, low.mean_ms - model.response_ms(low.rate_per_s, cores)))
+    bare = Model(stages, 0.0, 0.0, moment_s)
+
+    def dear_enough(alone_us: float) -> bool:
+        return bare._replace(alone_us=alone_us).cpu_us_at(low.rate_per_s, cores) >= low.cpu_us
+
+    model = bare if dear_enough(0.0) else bare._replace(alone_us=_least(dear_enough, 0.0, 1e6))
+    all_ms = model.response_ms(low.rate_per_s, cores)
+    awaited = min(1.0, low.mean_ms / all_ms)
+    return model._replace(awaited=awaited, waits_ms=low.mean_ms - awaited * all_ms)
+
+
+def _least(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """The least value between two from which on ``holds`` is true, by halving; ``high`` when it is nowhere."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high

@@ -38,12 +38,13 @@ async def measure(run: Run) -> Measured:
                 off = max(off, measured.mean_ms / told, told / measured.mean_ms)
                 notes[f"at {share:.0%} of the maximum"] = (
                     f"{rate:,.0f}/s: {measured.mean_ms:.1f} ms, the model {told:.1f} ms;"
-                    f" CPU {measured.cpu_us:,.0f} us, the model {model.cpu_us_at(rate):,.0f} us"
+                    f" CPU {measured.cpu_us:,.0f} us, the model {model.cpu_us_at(rate, cores):,.0f} us"
                 )
             rounds.append(Round(off, 1.0))
             notes["waits, ms"] = round(model.waits_ms, 2)
             notes["CPU at full speed, us a hold"] = round(model.cpu_us)
             notes["CPU of a batch beside, us"] = round(model.alone_us)
+            notes["of which a hold waits for"] = round(model.awaited, 2)
             run.tell(f"round {number} of {run.rounds}: off by {off:.2f}; {notes}")
     return Measured(rounds, notes)
 

@@ -16,11 +16,7 @@ def test_or_what_its_narrowest_process_carries() -> None:
 
 
 def test_an_idle_machine_takes_the_work_and_the_waits() -> None:
-    assert Model(STAGES, 3.0).response_ms(0, 2) == pytest.approx(3.5)
-
-
-def test_half_of_two_cores_makes_the_work_a_third_longer() -> None:
-    assert Model(STAGES, 3.0).response_ms(2000, 2) == pytest.approx(3.0 + 0.5 * 4 / 3)
+    assert Model(STAGES, 3.0).response_ms(0.001, 2) == pytest.approx(3.5, abs=0.001)
 
 
 def test_beyond_saturation_there_is_no_mean() -> None:
@@ -29,23 +25,37 @@ def test_beyond_saturation_there_is_no_mean() -> None:
 
 
 def test_what_was_measured_at_a_low_rate_gives_the_waits() -> None:
-    model = calibrated(STAGES, Point(400, cpu_us=500, mean_ms=8.0), cores=2)
-    assert model.response_ms(400, 2) == pytest.approx(8.0)
+    model = calibrated(STAGES, Point(10, cpu_us=500, mean_ms=8.0), cores=2)
+    assert model.response_ms(10, 2) == pytest.approx(8.0)
     assert model.waits_ms == pytest.approx(7.5, abs=0.01)
+
+
+def test_or_how_much_of_the_work_nobody_waits_for() -> None:
+    model = calibrated(STAGES, Point(10, cpu_us=3500, mean_ms=2.0), cores=2)
+    assert model.waits_ms == pytest.approx(0)
+    assert model.awaited == pytest.approx(2.0 / 3.5, abs=0.02)
+    assert model.response_ms(10, 2) == pytest.approx(2.0)
 
 
 def test_holds_of_one_moment_share_what_a_batch_costs() -> None:
     model = Model(STAGES, 0.0, alone_us=3000, moment_s=0.01)
-    assert model.cpu_us_at(0) == pytest.approx(500 + 3000)
-    assert model.cpu_us_at(500) == pytest.approx(500 + 3000 / 6)  # one, and five more in 10 ms
-    assert model.response_ms(0, 2) == pytest.approx(3.5)
-    assert model.response_ms(500, 2) == pytest.approx((6 * 0.5 + 3) / (1 - 0.25**2))  # 500/s at 1 ms: a quarter of two
+    assert model.cpu_us_at(0.001, 2) == pytest.approx(500 + 3000, abs=1)
+    assert model.cpu_us_at(500, 2) == pytest.approx(500 + 3000 / 6)  # one, and five more in 10 ms
+
+
+def test_a_full_machine_makes_its_batches_as_large_as_it_needs() -> None:
+    model = Model(STAGES, 0.0, alone_us=20_000)
+    for rate in (200, 1000, 3000, 3900):  # one by one they would take 4 cores, 20, 61, 80
+        used = rate * model.cpu_us_at(rate, 2) / 1e6
+        assert used < 2
+        assert model.response_ms(rate, 2) > 20
+    assert model.response_ms(3000, 2) > model.response_ms(1000, 2)
 
 
 def test_what_was_measured_at_a_low_rate_gives_what_a_batch_costs() -> None:
     model = calibrated(STAGES, Point(100, cpu_us=2000, mean_ms=20.0), cores=2, moment_s=0.01)
-    assert model.alone_us == pytest.approx(1500 * 2)
-    assert model.cpu_us_at(100) == pytest.approx(2000)
+    assert model.alone_us == pytest.approx(1500 * 2, rel=0.01)
+    assert model.cpu_us_at(100, 2) == pytest.approx(2000, rel=0.001)
     assert model.response_ms(100, 2) == pytest.approx(20.0)
 
 
