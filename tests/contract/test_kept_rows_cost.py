@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.sending import STREAM, stage
 from tests.contract.stores import Store, event
-from ticketflow.delivery import Dialect, Outbox
+from ticketflow.delivery import Dialect
 
 KEPT, WAITING = 10_000, 20
 TIMES = 8  # Postgres plans a statement anew five times, and then once for all
@@ -72,29 +72,3 @@ async def test_no_statement_reads_what_is_kept(store: Store, name: str) -> None:
             await STATEMENTS[name](store.dialect, conn)
             itself = asked[1] - asked[0]  # what the question reads
             assert await rows_read(store, conn) - asked[1] - itself <= ROWS_READ_MAX
-
-
-@pytest.mark.parametrize("name", ["stamp", "stamp_lane"])
-async def test_nor_does_a_statement_that_was_planned_while_there_was_nothing(store: Store, name: str) -> None:
-    slots = range(64)
-
-    async def stamp(conn: Any, after_seq: int) -> None:
-        if name == "stamp":
-            await store.dialect.stamp(conn, STREAM, after_seq, WAITING)
-        else:
-            await store.dialect.stamp_lane(conn, STREAM, STREAM, slots, after_seq, WAITING)
-
-    async with store.pool.transaction() as conn:
-        for _ in range(TIMES):
-            await stamp(conn, 0)
-        await store.dialect.ensure_stream(conn, STREAM)
-        await store.run(
-            conn,
-            "INSERT INTO delivery_outbox (stream, event_id, event_key, kind, body, seq)"
-            f" SELECT '{STREAM}', {ANY_ID[store.name]}, 'key', 'kind', '0123456789', seq FROM {NUMBERS[store.name]}",
-        )
-        await store.run(conn, f"UPDATE delivery_stream SET last_seq = {KEPT}, acked_seq = {KEPT}")
-        await Outbox(store.dialect, STREAM).stage(conn, [event(f"k{n}") for n in range(WAITING)])
-        asked = [await rows_read(store, conn) for _ in range(2)]
-        await stamp(conn, KEPT)
-        assert await rows_read(store, conn) - asked[1] - (asked[1] - asked[0]) <= ROWS_READ_MAX
