@@ -15,17 +15,20 @@ Laws of this file:
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from typing import cast
 
 import asyncpg
 
 from portal import metrics, store
 from portal.asking import Asking
+from portal.claiming import Claimed, Item, claim
 from portal.mailing import Mailing
 from portal.projection import merge_all
-from portal.tracking import Courses, Item, Tracking
+from portal.store_fold import fold
+from portal.store_together import Together
+from portal.tracking import Tracking
 from portal.understanding import Fact, Ignored, Meaning, parked, source_of, understand
-from ticketflow.delivery import Arrival, Deduplicator, Outbox
+from ticketflow.delivery import Deduplicator, Outbox
 from ticketflow.events import SaleSettle
 from ticketflow.events.replay import StreamPosition
 from ticketflow.runtime.amqp import Delivery
@@ -54,7 +57,7 @@ class Applier:
         self._pool = pool
         self._mailing = mailing
         self._tracking = tracking or Tracking(Asking())
-        self._deduplicator = deduplicator
+        self._source = deduplicator.source
         self._outbox = outbox
         self._ignored_kinds: set[str] = set()
 
@@ -78,28 +81,21 @@ class Applier:
         await self._settle(deliveries[:half])
         await self._settle(deliveries[half:])
 
-    async def write(
-        self, conn: Connection, facts: Mapping[str, Fact], courses: Courses = MappingProxyType({})
-    ) -> list[Fact]:
-        """Dedup keys, sales and commands of ``facts`` (by event id), in the caller's transaction; the new ones.
+    async def write(self, conn: Connection, facts: Mapping[str, Fact]) -> list[Fact]:
+        """Dedup keys, sales and commands of ``facts`` (by event id), which came by no stream, in the caller's
+        transaction; the new ones."""
+        return await self._write(conn, facts, await claim(conn, (), facts, self._source))
 
-        ``courses``: where in which stream they came.
-        """
-        rest, new = set(facts), set[str]()
-        for stream, course in courses.items():
-            came = [
-                Arrival(id_, course.came[id_], facts[id_].envelope.key) for id_ in sorted(rest & course.came.keys())
-            ]
-            if came:
-                new |= await self._deduplicator.first_times_in(conn, stream, came)
-                rest -= course.came.keys()
-        if rest:
-            new |= await self._deduplicator.first_times(conn, sorted(rest))
-        fresh = [fact for event_id, fact in facts.items() if event_id in new]
-        sales = await store.fold(conn, merge_all(fact.view for fact in fresh))
-        if self._mailing is not None:
-            await self._mailing.decide(conn, sales)
-        await self._outbox.stage(conn, [fact.command for fact in fresh if fact.command is not None])
+    async def _write(
+        self, conn: Connection, facts: Mapping[str, Fact], claimed: Claimed, together: Together | None = None
+    ) -> list[Fact]:
+        """With what ``together`` holds already."""
+        together = together or Together()
+        fresh = [fact for event_id, fact in facts.items() if event_id in claimed.new]
+        commands = [fact.command for fact in fresh if fact.command is not None]
+        await self._outbox.stage(cast(Connection, together), commands)
+        views = merge_all(fact.view for fact in fresh)
+        await fold(conn, views, claimed.heads, also=together.parts, mailing=self._mailing)
         return fresh
 
     async def _apply_one(self, delivery: Delivery) -> None:
@@ -117,7 +113,7 @@ class Applier:
         row = parked(delivery, envelope, "failed", _said(failure), ATTEMPTS)
         source = source_of(delivery, meaning)
         async with self._pool.transaction() as conn:
-            courses = await self._tracking.begin(conn, [source] if source is not None else [])
+            courses = (await claim(conn, [source] if source is not None else [], {}, self._source)).courses
             await store.park(conn, [row])
             phantoms = await self._tracking.finish(conn, courses, ())
         self._tracking.tell(courses, phantoms)
@@ -131,12 +127,12 @@ class Applier:
         fresh: list[Fact] = []
         if facts or aside or items:
             async with self._pool.transaction() as conn:
-                # In one order, so that two consumers, during a change of the active one, cannot wait for each other.
-                courses = await self._tracking.begin(conn, items)
-                fresh = await self.write(conn, facts, courses)
+                claimed, together = await claim(conn, items, facts, self._source), Together()
+                rest = await self._tracking.keep(together, claimed.courses, claimed.new)
+                fresh = await self._write(conn, facts, claimed, together)
                 await store.park(conn, aside)
-                phantoms = await self._tracking.finish(conn, courses, {fact.envelope.id for fact in fresh})
-            self._tracking.tell(courses, phantoms)
+                phantoms = await self._tracking.finish(conn, rest, claimed.new)
+            self._tracking.tell(claimed.courses, phantoms)
         self._tell(fresh, sum(isinstance(meaning, Fact) for meaning in meanings) - len(fresh))
         self._tell_parked(aside)
         self._tell_ignored([meaning for meaning in meanings if isinstance(meaning, Ignored)])

@@ -68,6 +68,12 @@ class Course:
         """Which events have just come under seqs that may have been another event's before."""
         return {item.seq: item.event_id for item in self.repeated if item.event_id in fresh and item.event_id}
 
+    def is_plain(self, fresh: Collection[str]) -> bool:
+        """Whether nothing is to be done but to keep the position: no fork, no stray, no event that was known, no seq
+        that may have been another event's before."""
+        known = any(item.event_id is not None and item.event_id not in fresh for item in self.present)
+        return not (self.left or self.strays or known or self.current(fresh))
+
     def collided(self, since: int) -> None:
         """From seq ``since`` on, what we had settled was another history: it is in doubt."""
         assert self.position is not None

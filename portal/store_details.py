@@ -4,11 +4,12 @@ Every function uses the caller's connection; nothing here commits.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
 from portal.sale import Entry, Refund, Sale
+from portal.store_together import STANDING as WHEN
+from portal.store_together import Together
 from portal.times import at, time_of, us_of
 from ticketflow.events import Ticket
 from ticketflow.runtime.postgres import Connection
@@ -16,13 +17,13 @@ from ticketflow.runtime.postgres import Connection
 HISTORY_MAX = 200  # of a sale, the newest: no sale has twenty, and no answer may grow without end
 
 
-async def add(conn: Connection, views: Iterable[Sale]) -> None:
-    """The details of ``views``, beside those that are stored."""
+def add(together: Together, views: Iterable[Sale]) -> None:
+    """The details of ``views``, beside those that are stored, as soon as their sales stand."""
     views = list(views)
-    await _add_tickets(conn, views)
-    await _add_voided(conn, views)
-    await _add_refunds(conn, views)
-    await _add_history(conn, views)
+    _add_tickets(together, views)
+    _add_voided(together, views)
+    _add_refunds(together, views)
+    _add_history(together, views)
 
 
 async def added_to(conn: Connection, sales: Sequence[Sale], *, history: bool = True) -> list[Sale]:
@@ -98,13 +99,14 @@ async def _history(conn: Connection, orders: Sequence[str]) -> dict[str, dict[st
     return found
 
 
-async def _add_tickets(conn: Connection, views: Sequence[Sale]) -> None:
-    await _insert(
-        conn,
-        """
+def _add_tickets(together: Together, views: Sequence[Sale]) -> None:
+    together.add_rows(
+        "tickets",
+        f"""
         INSERT INTO sale_tickets (ticket_id, order_id, unit_id, tier, label)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) ON CONFLICT DO NOTHING
-        """,
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[])
+        {WHEN} ON CONFLICT DO NOTHING
+        """,  # noqa: S608 - constants
         [
             (ticket.ticket_id, view.order_id, ticket.unit_id, ticket.tier, ticket.label)
             for view in views
@@ -113,15 +115,15 @@ async def _add_tickets(conn: Connection, views: Sequence[Sale]) -> None:
     )
 
 
-async def _add_voided(conn: Connection, views: Sequence[Sale]) -> None:
-    await _insert(
-        conn,
-        """
+def _add_voided(together: Together, views: Sequence[Sale]) -> None:
+    together.add_rows(
+        "voided",
+        f"""
         INSERT INTO sale_voided (ticket_id, order_id, refund_id)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) {WHEN}
         ON CONFLICT (ticket_id) DO UPDATE SET refund_id = greatest(sale_voided.refund_id, excluded.refund_id)
         WHERE sale_voided.refund_id < excluded.refund_id
-        """,
+        """,  # noqa: S608 - constants
         [
             (ticket_id, view.order_id, refund_id)
             for view in views
@@ -130,21 +132,21 @@ async def _add_voided(conn: Connection, views: Sequence[Sale]) -> None:
     )
 
 
-async def _add_refunds(conn: Connection, views: Sequence[Sale]) -> None:
-    await _insert(
-        conn,
-        """
+def _add_refunds(together: Together, views: Sequence[Sale]) -> None:
+    together.add_rows(
+        "refunds",
+        f"""
         INSERT INTO sale_refunds AS known
             (refund_id, order_id, requested_at, done_at, amount_minor, credits_minor, reason)
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[],
-                             $5::bigint[], $6::bigint[], $7::text[])
+                             $5::bigint[], $6::bigint[], $7::text[]) {WHEN}
         ON CONFLICT (refund_id) DO UPDATE SET
             requested_at = least(known.requested_at, excluded.requested_at),
             done_at = least(known.done_at, excluded.done_at),
             amount_minor = greatest(known.amount_minor, excluded.amount_minor),
             credits_minor = greatest(known.credits_minor, excluded.credits_minor),
             reason = greatest(known.reason COLLATE "C", excluded.reason COLLATE "C")
-        """,  # least and greatest pass over NULL: as portal.projection.merge_refunds
+        """,  # noqa: S608 - constants; least and greatest pass over NULL: as portal.projection.merge_refunds
         [
             (
                 refund_id,
@@ -161,23 +163,17 @@ async def _add_refunds(conn: Connection, views: Sequence[Sale]) -> None:
     )
 
 
-async def _add_history(conn: Connection, views: Sequence[Sale]) -> None:
-    await _insert(
-        conn,
-        """
+def _add_history(together: Together, views: Sequence[Sale]) -> None:
+    together.add_rows(
+        "history",
+        f"""
         INSERT INTO sale_history (event_id, order_id, at, code, reason)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[])
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) {WHEN}
         ON CONFLICT DO NOTHING
-        """,
+        """,  # noqa: S608 - constants
         [
             (event_id, view.order_id, time_of(entry.at_us), entry.code, entry.reason)
             for view in views
             for event_id, entry in view.history.items()
         ],
     )
-
-
-async def _insert(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """One array for each column."""
-    if rows:
-        await conn.execute(statement, *map(list, zip(*rows, strict=True)))

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portal.mail_rules import Mail
+from portal.store_together import STANDING as WHEN
+from portal.store_together import Together
 from ticketflow.runtime.postgres import Connection
 
 DETAIL_CHARS_MAX = 300
@@ -24,17 +26,17 @@ class Taken:
     attempts: int
 
 
-async def add(conn: Connection, mails: Sequence[Mail]) -> None:
-    """Those that are new are due at once."""
-    if mails:
-        rows = [(mail.mail_id, mail.order_id, mail.kind, mail.about, mail.buyer_id) for mail in mails]
-        await conn.execute(
-            """
-            INSERT INTO mails (mail_id, order_id, kind, about, buyer_id)
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[]) ON CONFLICT DO NOTHING
-            """,
-            *map(list, zip(*rows, strict=True)),
-        )
+def add(together: Together, mails: Sequence[Mail]) -> None:
+    """As soon as their sales stand. Those that are new are due at once."""
+    together.add_rows(
+        "mailed",
+        f"""
+        INSERT INTO mails (mail_id, order_id, kind, about, buyer_id)
+        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[]) {WHEN}
+        ON CONFLICT DO NOTHING
+        """,  # noqa: S608 - constants
+        [(mail.mail_id, mail.order_id, mail.kind, mail.about, mail.buyer_id) for mail in mails],
+    )
 
 
 async def any_due(conn: Connection) -> bool:

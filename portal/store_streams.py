@@ -1,29 +1,27 @@
 """The portal's SQL about streams: positions, phantoms, holes. See portal.store for the laws."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from portal.positions import Position, Range
 from ticketflow.runtime.postgres import Connection
+
+POSITION = "stream, epoch, watermark, ahead, highest, forks"
 
 
 async def lock_positions(conn: Connection, streams: Sequence[str]) -> dict[str, Position]:
     """The positions of ``streams`` that are known, locked until the transaction ends."""
     rows = await conn.fetch(
-        """
-        SELECT stream, epoch, watermark, ahead, highest, forks FROM portal_stream
-        WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE
-        """,
+        f"SELECT {POSITION} FROM portal_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE",  # noqa: S608 - a constant
         streams,
     )
-    return {row["stream"]: _position(*list(row)[1:]) for row in rows}
+    return dict(map(position_of, rows))
 
 
 async def position(conn: Connection, stream: str) -> Position | None:
     """One position, not locked."""
-    row = await conn.fetchrow(
-        "SELECT epoch, watermark, ahead, highest, forks FROM portal_stream WHERE stream = $1", stream
-    )
-    return None if row is None else _position(*row)
+    row = await conn.fetchrow(f"SELECT {POSITION} FROM portal_stream WHERE stream = $1", stream)  # noqa: S608 - a constant
+    return None if row is None else position_of(row)[1]
 
 
 async def save_position(conn: Connection, stream: str, position: Position) -> None:
@@ -126,8 +124,10 @@ async def note_hole(conn: Connection, stream: str, epoch: int, hole: Range, note
     )
 
 
-def _position(epoch: int, watermark: int, ahead: Sequence[int], highest: int, forks: Sequence[int]) -> Position:
-    return Position(epoch, watermark, _pairs(ahead), highest, _pairs(forks))
+def position_of(row: Iterable[Any]) -> tuple[str, Position]:
+    """The stream and its position, from the values of POSITION."""
+    stream, epoch, watermark, ahead, highest, forks = row
+    return stream, Position(epoch, watermark, _pairs(ahead), highest, _pairs(forks))
 
 
 def _pairs(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -1,19 +1,17 @@
-"""Keeps the positions of the streams in step with what is applied: before and after the effect, in its transaction."""
+"""Keeps the positions of the streams in step with what is applied: in the transaction of the effect."""
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
+from typing import cast
 
 from portal import metrics
 from portal import store_streams as store
 from portal.asking import Asking
-from portal.following import Course, Source
-from ticketflow.events.replay import StreamPosition
+from portal.claiming import Courses
+from portal.following import Course
+from portal.store_together import Together
 from ticketflow.runtime.log import get_logger
 from ticketflow.runtime.postgres import Connection
-
-Item = Source | StreamPosition
-Courses = Mapping[str, Course]
 
 log = get_logger("tracking")
 
@@ -26,21 +24,19 @@ class Tracking:
         self._clock = clock
         self._foreign: dict[str, int] = {}  # logged already
 
-    async def begin(self, conn: Connection, items: Sequence[Item]) -> Courses:
-        """Locks the positions of the streams in ``items``, in one order, and follows them. The first lock of all."""
-        by_stream: defaultdict[str, list[Item]] = defaultdict(list)
-        for item in items:
-            by_stream[item.stream].append(item)
-        if not by_stream:
-            return {}
-        known = await store.lock_positions(conn, sorted(by_stream))
-        courses = {stream: Course(known.get(stream)) for stream in sorted(by_stream)}
+    async def keep(self, together: Together, courses: Courses, fresh: Collection[str]) -> Courses:
+        """Has the positions written together with what else a batch writes, where there is no more to do. The courses
+        that are left for ``finish``. ``fresh``: events that were new."""
+        rest = {}
         for stream, course in courses.items():
-            course.take(by_stream[stream])
-        return courses
+            if course.position is None or not course.is_plain(fresh):
+                rest[stream] = course
+            else:
+                await store.save_position(cast(Connection, together), stream, course.position)
+        return rest
 
     async def finish(self, conn: Connection, courses: Courses, fresh: Collection[str]) -> int:
-        """Writes the positions, and the phantoms found on the way; how many. ``fresh``: events that were new."""
+        """Writes the positions, and the phantoms found on the way; how many."""
         phantoms = 0
         for stream, course in courses.items():
             if course.position is None:

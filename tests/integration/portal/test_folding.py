@@ -3,8 +3,8 @@
 import asyncio
 from itertools import pairwise, permutations
 
-from portal import store
 from portal.sale import Sale
+from portal.store_fold import fold
 from tests.integration.portal.conftest import Portal
 from tests.support.waiting import wait_until
 from tests.unit.portal.events import SaleEvents
@@ -27,7 +27,7 @@ async def test_every_order_and_every_split_gives_the_same_sale(portal: Portal) -
             for begin, end in pairwise(parts):
                 async with portal.pool.transaction() as conn:
                     part = folded(*(events[at] for at in order[begin:end]))
-                    [head] = await store.fold(conn, {sale.order_id: part})
+                    [head] = await fold(conn, {sale.order_id: part})
                 assert head.order_id == sale.order_id
             found = await stored(portal, sale)
             assert found == expected, f"{order} cut at {cuts}"
@@ -38,13 +38,9 @@ async def test_known_and_new_sales_in_one_fold(portal: Portal) -> None:
     sales = [SaleEvents(f"buyer-{n}") for n in range(6)]
     events = [sale.sold() for sale in sales]
     async with portal.pool.transaction() as conn:
-        await store.fold(
-            conn, {sale.order_id: view_of(each[1]) for sale, each in list(zip(sales, events, strict=True))[::2]}
-        )
+        await fold(conn, {sale.order_id: view_of(each[1]) for sale, each in list(zip(sales, events, strict=True))[::2]})
     async with portal.pool.transaction() as conn:
-        heads = await store.fold(
-            conn, {sale.order_id: view_of(each[0]) for sale, each in zip(sales, events, strict=True)}
-        )
+        heads = await fold(conn, {sale.order_id: view_of(each[0]) for sale, each in zip(sales, events, strict=True)})
 
     assert {head.order_id: head.state for head in heads} == {
         sale.order_id: "PENDING" if n % 2 else "PAYING" for n, sale in enumerate(sales)
@@ -58,7 +54,7 @@ async def test_a_plan_made_for_an_empty_table_does_not_walk_over_a_full_one(port
         for _ in range(8):  # five plans of their own, then one for all
             sale = SaleEvents()
             for event in sale.sold():
-                await store.fold(conn, {sale.order_id: view_of(event)})
+                await fold(conn, {sale.order_id: view_of(event)})
         await conn.execute(
             "INSERT INTO sales (order_id, state) SELECT gen_random_uuid(), 'PENDING' FROM generate_series(1, 5000)"
         )
@@ -66,7 +62,7 @@ async def test_a_plan_made_for_an_empty_table_does_not_walk_over_a_full_one(port
         before = await conn.fetchval(walked)
         sale = SaleEvents()
         for event in sale.sold():
-            await store.fold(conn, {sale.order_id: view_of(event)})
+            await fold(conn, {sale.order_id: view_of(event)})
         assert await conn.fetchval(walked) == before
 
 
@@ -74,12 +70,12 @@ async def test_two_make_the_same_sale_at_once(portal: Portal) -> None:
     sale, others = SaleEvents(), [SaleEvents() for _ in range(2)]
     events = sale.sold()
     async with portal.pool.transaction() as first:
-        await store.fold(first, {sale.order_id: view_of(events[0]), others[0].order_id: view_of(others[0].sold()[0])})
+        await fold(first, {sale.order_id: view_of(events[0]), others[0].order_id: view_of(others[0].sold()[0])})
 
         async def second() -> list[Sale]:
             async with portal.pool.transaction() as conn:
                 views = {sale.order_id: view_of(events[3]), others[1].order_id: view_of(others[1].sold()[0])}
-                return await store.fold(conn, views)
+                return await fold(conn, views)
 
         waiting = asyncio.create_task(second())
 
