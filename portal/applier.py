@@ -130,7 +130,8 @@ class Applier:
                 claimed, together = await claim(conn, items, facts, self._source), Together()
                 rest = await self._tracking.keep(together, claimed.courses, claimed.new)
                 fresh = await self._write(conn, facts, claimed, together)
-                await store.park(conn, aside)
+                if aside:
+                    await store.park(conn, aside)
                 phantoms = await self._tracking.finish(conn, rest, claimed.new)
             self._tracking.tell(claimed.courses, phantoms)
         self._tell(fresh, sum(isinstance(meaning, Fact) for meaning in meanings) - len(fresh))
