@@ -42,12 +42,12 @@ LOCKED = f"""SELECT found.* FROM unnest($1::uuid[]) AS wanted (order_id) CROSS J
     ) AS found"""  # noqa: S608 - constants
 CLAIM = f"""
     WITH place AS (
-        SELECT found.* FROM unnest($1::text[]) AS wanted (stream) CROSS JOIN LATERAL (
+        SELECT found.*, found.epoch = wanted.epoch AS as_supposed
+        FROM unnest($1::text[], $2::bigint[]) AS wanted (stream, epoch) CROSS JOIN LATERAL (
             SELECT {POSITION} FROM portal_stream WHERE portal_stream.stream = wanted.stream OFFSET 0 FOR UPDATE
         ) AS found
     ), supposed AS (
-        SELECT count(*) = cardinality($1) AS holds
-        FROM place JOIN unnest($1, $2::bigint[]) AS wanted (stream, epoch) USING (stream, epoch)
+        SELECT count(*) FILTER (WHERE as_supposed) = cardinality($1) AS holds FROM place
     ), new AS (
         INSERT INTO delivery_inbox (event_id, stream, seq, event_key)
         SELECT * FROM unnest($3::uuid[], $4::text[], $5::bigint[], $6::text[]) WHERE (SELECT holds FROM supposed)
@@ -60,7 +60,7 @@ CLAIM = f"""
             OFFSET 0 FOR UPDATE
         ) AS found
     )
-    SELECT (SELECT array_agg(place) FROM place), (SELECT holds FROM supposed),
+    SELECT (SELECT array_agg(ROW({POSITION})) FROM place), (SELECT holds FROM supposed),
            (SELECT array_agg(event_id) FROM new), (SELECT array_agg(head) FROM head)"""  # noqa: S608 - constants
 
 

@@ -3,8 +3,9 @@
 Every function uses the caller's connection; nothing here commits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import asyncpg
 from msgspec.structs import replace
 
 from portal.sale import Entry, Refund, Sale
@@ -31,55 +32,44 @@ async def added_to(conn: Connection, sales: Sequence[Sale], *, history: bool = T
     if not sales:
         return []
     orders = [sale.order_id for sale in sales]
-    tickets: dict[str, dict[str, Ticket]] = {order: {} for order in orders}
-    voided: dict[str, dict[str, str]] = {order: {} for order in orders}
-    for row in await conn.fetch(
-        """
-        SELECT order_id, ticket_id, unit_id, tier, label FROM sale_tickets
-        WHERE order_id = ANY($1::uuid[]) ORDER BY label, ticket_id
-        """,
-        orders,
-    ):
-        ticket = Ticket(
-            ticket_id=str(row["ticket_id"]), unit_id=str(row["unit_id"]), tier=row["tier"], label=row["label"]
-        )
-        tickets[str(row["order_id"])][ticket.ticket_id] = ticket
-    for row in await conn.fetch(
-        "SELECT order_id, ticket_id, refund_id FROM sale_voided WHERE order_id = ANY($1::uuid[]) ORDER BY ticket_id",
-        orders,
-    ):
-        voided[str(row["order_id"])][str(row["ticket_id"])] = str(row["refund_id"])
-    refunds = await _refunds(conn, orders)
+    found = {str(row["order_id"]): row for row in await conn.fetch(_FOUND, orders)}
     histories = await _history(conn, orders) if history else {}
-    return [
-        replace(
-            sale,
-            tickets=tickets[sale.order_id],
-            voided=voided[sale.order_id],
-            refunds=refunds[sale.order_id],
-            history=histories.get(sale.order_id, {}),
-        )
-        for sale in sales
-    ]
+    return [_with(sale, found[sale.order_id], histories.get(sale.order_id, {})) for sale in sales]
 
 
-async def _refunds(conn: Connection, orders: Sequence[str]) -> dict[str, dict[str, Refund]]:
-    found: dict[str, dict[str, Refund]] = {order: {} for order in orders}
-    for row in await conn.fetch(
-        """
-        SELECT order_id, refund_id, requested_at, done_at, amount_minor, credits_minor, reason FROM sale_refunds
-        WHERE order_id = ANY($1::uuid[]) ORDER BY refund_id
-        """,
-        orders,
-    ):
-        found[str(row["order_id"])][str(row["refund_id"])] = Refund(
-            requested_at_us=us_of(row["requested_at"]),
-            done_at_us=us_of(row["done_at"]),
-            amount_minor=row["amount_minor"],
-            credits_minor=row["credits_minor"],
-            reason=row["reason"],
-        )
-    return found
+# Sale by sale, for the reason of portal.store_claim.
+_FOUND = """
+    SELECT order_id, tickets, voided, refunds
+    FROM unnest($1::uuid[]) AS wanted (order_id),
+         LATERAL (SELECT array_agg(ROW(ticket_id, unit_id, tier, label) ORDER BY label, ticket_id) AS tickets
+                  FROM sale_tickets WHERE sale_tickets.order_id = wanted.order_id) AS each_ticket,
+         LATERAL (SELECT array_agg(ROW(ticket_id, refund_id) ORDER BY ticket_id) AS voided
+                  FROM sale_voided WHERE sale_voided.order_id = wanted.order_id) AS each_void,
+         LATERAL (SELECT array_agg(ROW(refund_id, requested_at, done_at, amount_minor, credits_minor, reason)
+                                   ORDER BY refund_id) AS refunds
+                  FROM sale_refunds WHERE sale_refunds.order_id = wanted.order_id) AS each_refund"""
+
+
+def _with(sale: Sale, found: asyncpg.Record, history: Mapping[str, Entry]) -> Sale:
+    return replace(
+        sale,
+        tickets={
+            str(ticket_id): Ticket(ticket_id=str(ticket_id), unit_id=str(unit_id), tier=tier, label=label)
+            for ticket_id, unit_id, tier, label in found["tickets"] or ()
+        },
+        voided={str(ticket_id): str(refund_id) for ticket_id, refund_id in found["voided"] or ()},
+        refunds={
+            str(refund_id): Refund(
+                requested_at_us=us_of(requested_at),
+                done_at_us=us_of(done_at),
+                amount_minor=amount_minor,
+                credits_minor=credits_minor,
+                reason=reason,
+            )
+            for refund_id, requested_at, done_at, amount_minor, credits_minor, reason in found["refunds"] or ()
+        },
+        history=history,
+    )
 
 
 async def _history(conn: Connection, orders: Sequence[str]) -> dict[str, dict[str, Entry]]:
