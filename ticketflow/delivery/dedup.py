@@ -21,7 +21,3 @@ class Deduplicator(Generic[ConnT]):
     async def first_times(self, conn: ConnT, event_ids: Sequence[str]) -> set[str]:
         """The same for many at once: those that were new."""
         return await self._dialect.record(conn, self.source, [Arrival(event_id, None) for event_id in event_ids])
-
-    async def first_times_in(self, conn: ConnT, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
-        """The same for events of a ``stream``, with their seqs where they have one that counts."""
-        return await self._dialect.record(conn, stream, sorted(arrivals))
