@@ -1,4 +1,4 @@
-"""The SQL that reads sales and sets messages aside. Every function uses the caller's connection; nothing here commits."""
+"""The SQL that reads sales and sets messages aside. All of it uses the caller's connection; nothing here commits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
