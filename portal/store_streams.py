@@ -1,4 +1,4 @@
-"""The portal's SQL about streams: positions, phantoms, holes. All of it uses the caller's connection; nothing here commits."""
+"""The SQL about streams: positions, phantoms, holes. All of it uses the caller's connection; nothing here commits."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
