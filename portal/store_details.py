@@ -40,7 +40,7 @@ async def added_to(conn: Connection, sales: Sequence[Sale], *, history: bool = T
 # Sale by sale, for the reason of portal.store_claim.
 _FOUND = """
     SELECT order_id, tickets, voided, refunds
-    FROM unnest($1::uuid[]) AS wanted (order_id),
+    FROM (SELECT * FROM unnest($1::uuid[]) LIMIT cardinality($1)) AS wanted (order_id),
          LATERAL (SELECT array_agg(ROW(ticket_id, unit_id, tier, label) ORDER BY label, ticket_id) AS tickets
                   FROM sale_tickets WHERE sale_tickets.order_id = wanted.order_id) AS each_ticket,
          LATERAL (SELECT array_agg(ROW(ticket_id, refund_id) ORDER BY ticket_id) AS voided

@@ -11,10 +11,11 @@ from portal.times import at, time_of, us_of
 
 COLUMNS = """order_id, state, buyer_id, event_id, event_name, currency, total_minor, expires_at, payment_id, reason,
     authorized_at, refunded_minor, held, moved_to, updated_at"""
-# As many rows as the arrays are long, in their order; see arrays_of.
-ROWS = f"""unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
+# As many rows as the arrays are long, in their order; see arrays_of. For the LIMIT see store_claim.
+ROWS = f"""(SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[],
         $8::timestamptz[], $9::uuid[], $10::text[], $11::timestamptz[], $12::bigint[],
-        $13::jsonb[], $14::jsonb[], $15::timestamptz[]) AS new ({COLUMNS})"""
+        $13::jsonb[], $14::jsonb[], $15::timestamptz[])
+        LIMIT cardinality($1::uuid[])) AS new ({COLUMNS})"""  # noqa: S608 - constants
 
 _decoder = msgspec.json.Decoder(tuple[Place, ...])
 

@@ -123,3 +123,20 @@ async def test_plans_made_for_empty_tables_do_not_walk_over_full_ones(portal: Po
         before = await walked(conn)
         await sell(conn)
         assert await walked(conn) == before
+
+
+async def test_a_batch_of_one_is_not_planned_anew_each_time(portal: Portal) -> None:
+    async with portal.pool.transaction() as conn:
+        for seq in range(1, 40):
+            await folded_in(conn, [SaleEvents().pending()], 2 * seq - 1)
+        sales = [SaleEvents() for _ in range(10)]
+        for seq, sale in enumerate(sales, 100):
+            await folded_in(conn, [sale.pending()], 2 * seq)
+            await folded_in(conn, [sale.authorized()], 2 * seq + 1)
+        planned = await conn.fetch(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements "
+            " WHERE statement LIKE '%WITH %unnest%' AND statement NOT LIKE '%pg_prepared_statements%'"
+        )
+    assert len(planned) == 3, "what is taken, what is made, what is written"
+    assert [row["custom_plans"] for row in planned] == [5, 5, 5]
+    assert min(row["generic_plans"] for row in planned) > 0
