@@ -1,13 +1,13 @@
 -- depends: 0007_decide_holds
--- decide_holds as in 0007, with the same answers and under the same laws, for less CPU. What is different:
---   * When all places that are wanted could be locked, which is nearly always, nobody lost anything: nothing is gone through one by one.
---   * The answer to a key that is new is made of what was just written, not read from the tables again. It is what they would say: who comes
---     again is answered from them. A call in which a key is not new answers all from the tables.
---   * Refusals and keys are one statement.
---   * The planner's settings are set for the transaction, as lock_timeout is, which costs a fraction of a SET clause. The caller's transaction
---     has nothing to plan that would suffer from them: it stages events. Of the settings of 0007 two are left. Who may not walk over a table
---     may not join one freely either (see its last law), so that other joins than loops are between requests and what they want; and
---     whatever scans a table by its key may do so by way of a bitmap.
+-- decide_holds as in 0007: the same answers under the same laws, for less CPU. The release before calls it as it did. What is different:
+--   * When every place that is wanted was locked, which is nearly always, all of them get theirs: nothing is gone through one by one.
+--   * The answer to a key that is new is made of what is being written, by the expressions that read it from the tables when the key
+--     comes again. (0003 read both from there.) A call in which one key is not new answers all from the tables.
+--   * Refusals seen beforehand are found and written in one statement.
+--   * What the planner must know is set to the end of the transaction, as lock_timeout is, for a fraction of what SET clauses cost at each
+--     call. The caller has only events to stage in it. Two settings are left of the six of 0007, and the last of its laws is why: who joins
+--     no table freely walks over none in a hash or merge join either, since those are between the requests and what was made of them; a
+--     bitmap scan looks up by key, too; and where nothing is planned that is switched off, nothing costs so much that it would be compiled.
 
 CREATE OR REPLACE FUNCTION decide_holds(requests hold_request[], patient boolean)
 RETURNS TABLE (
