@@ -37,7 +37,6 @@ from ticketflow.runtime.settings import Secret
 
 OURS_EVENTS, OTHER_EVENTS = 6 * BATCH_EVENTS, BATCH_EVENTS // 4
 SIDE_TIMEOUT_S = 60.0
-NOWHERE = Path(os.devnull).open("w")  # noqa: SIM115 - while the process lives: loggers keep what they were made with
 
 
 class Counting:
@@ -163,7 +162,9 @@ async def opened(dsn: str) -> AsyncIterator[PostgresPool]:
 
 
 async def measure(run: Run) -> Measured:
-    with contextlib.redirect_stderr(NOWHERE):
+    # Not closed while the process lives: loggers keep what they were made with.
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115, ASYNC230
+    with contextlib.redirect_stderr(nowhere):
         log.configure("portal", "bench")
     async with (
         run.postgres() as (_, database),

@@ -1,15 +1,13 @@
 """A small queueing model of the ring on one machine, and what follows from it for larger ones.
 
-Every hold passes each stage once, in a batch. A stage takes whatever came while its last batch was under way, or in a
-moment of ``moment_s`` if that is longer; a batch costs ``alone_us`` in all stages for being one at all (its round
-trips, wake-ups, COMMITs), and its holds what they cost at full speed. So batches grow with the rate until the machine
-can carry them: their size is where both agree.
+Every hold passes each stage once, in a batch. A batch costs ``alone_us`` in all stages for being one at all (its round
+trips, wake-ups, COMMITs), and its holds what they cost at full speed. A stage takes what came since it took its last
+one: in a moment of ``moment_s``, and while the stage before it had a batch. So batches grow with the rate until the
+machine can carry them: their size is where both agree.
 
-On one machine the stages share its cores, so the CPU is one station at which the work waits: with c cores at
-utilisation u the wait stretches the work by 1 / (1 - u^c), which is exact for two cores that share time and Poisson
-arrivals (M/M/2), and close enough for others. A hold waits for its own batch at each stage, and for half of the one
-that is under way when it comes. For how much of their work (acknowledgements and the like come after) is measured
-once, at a low rate, as are the waits that cost no CPU.
+On one machine the stages share its cores, and each has one batch at a time: they stretch each other as a finite number
+of sources does, see sharing.py. A hold waits for a part of the work that its batch sets in motion (acknowledgements
+and the like come after): that is measured once, at a low rate, as are the waits that cost no CPU.
 
 A stage that is one process has one core at most, however many there are: it saturates at 1 / its CPU.
 """
@@ -17,6 +15,8 @@ A stage that is one process has one core at most, however many there are: it sat
 from collections.abc import Callable, Sequence
 from math import ceil, inf
 from typing import NamedTuple
+
+from bench.sharing import stretch
 
 
 class Stage(NamedTuple):
@@ -64,7 +64,7 @@ class Model(NamedTuple):
         """The mean time of a hold from the request to the portal's commit. Raises ValueError beyond saturation."""
         together = self._together(rate_per_s, cores)
         batch_ms = 1000 * len(self.stages) * self._stage_s(rate_per_s, cores, together)
-        return self.waits_ms + self.awaited * batch_ms * (1 + (1 - 1 / together) / 2)
+        return self.waits_ms + self.awaited * batch_ms
 
     def cores(self, rate_per_s: float, at_most: float) -> list[tuple[str, float, int]]:
         """For a rate: each stage, the cores it keeps busy, and how many instances it takes at that utilisation."""
@@ -72,11 +72,11 @@ class Model(NamedTuple):
         return [(stage.name, cores, max(1, ceil(cores / at_most / (stage.at_once or 1)))) for stage, cores in busy]
 
     def _together(self, rate_per_s: float, cores: int) -> float:
-        """Holds of a batch: as many as come while a stage has one before."""
+        """Holds of a batch: the first, and as many as come before the next one begins."""
         if rate_per_s * self.cpu_us >= 1e6 * cores:
             raise ValueError(f"{rate_per_s:g}/s need {rate_per_s * self.cpu_us / 1e6 / cores:.0%} of {cores} cores")
         return _least(
-            lambda size: 1 + rate_per_s * max(self.moment_s, self._stage_s(rate_per_s, cores, size)) <= size, 1.0, 1e6
+            lambda size: 1 + rate_per_s * (self.moment_s + self._stage_s(rate_per_s, cores, size)) <= size, 1.0, 1e6
         )
 
     def _stage_s(self, rate_per_s: float, cores: int, together: float) -> float:
@@ -84,7 +84,8 @@ class Model(NamedTuple):
         used = rate_per_s * (self.cpu_us + self.alone_us / together) / 1e6 / cores
         if used >= 1:
             return inf
-        return (self.alone_us + together * self.cpu_us) / 1e6 / len(self.stages) / (1 - used**cores)
+        alone_s = (self.alone_us + together * self.cpu_us) / 1e6 / len(self.stages)
+        return alone_s * stretch(used, cores, len(self.stages))
 
 
 def calibrated(stages: Sequence[Stage], low: Point, cores: int, moment_s: float = 0.0) -> Model:
