@@ -150,4 +150,5 @@ async def test_nothing_is_planned_twice(conn: Connection, sale: Sale) -> None:
 async def test_a_decision_leaves_no_setting_behind(conn: Connection, sale: Sale) -> None:
     shown = "SELECT name, setting FROM pg_settings WHERE name IN ('enable_seqscan', 'lock_timeout', 'plan_cache_mode')"
     await call(conn, [sale.wish(sale.seats[0])])
-    assert dict(await conn.fetch(shown)) == {"enable_seqscan": "on", "lock_timeout": "0", "plan_cache_mode": "auto"}
+    found = {row["name"]: row["setting"] for row in await conn.fetch(shown)}
+    assert found == {"enable_seqscan": "on", "lock_timeout": "0", "plan_cache_mode": "auto"}
