@@ -1,4 +1,4 @@
-"""The SQL of placing holds: calls of decide_holds (schema/0007) and what has to be committed with them.
+"""The SQL of placing holds: calls of decide_holds (schema/0008) and what has to be committed with them.
 
 Requests that queue up in this process are decided together, each on its own (see batching.py). One that has its
 neighbours wait, or harms them, is decided alone, and patiently:

@@ -77,3 +77,37 @@ async def test_a_connection_from_before_goes_on_and_what_it_held_stays(old_dsn: 
         assert await place() == (None, "event_closed")
     finally:
         await before.close()
+
+
+async def test_who_has_called_decide_holds_goes_on_calling_it(
+    postgres_server: RunningServer[PostgresServer], tmp_path: Path
+) -> None:
+    """On a connection of the release before, which has planned it all, while the function is replaced."""
+    for file in sorted(FOLDERS[1].glob("000[1-7]_*.sql")):
+        shutil.copy(file, tmp_path)
+    database = create_postgres(postgres_server.server)
+    assert migrate(database.dsn, (FOLDERS[0], tmp_path), "reservation") > 0
+    before = await Truth.connect(database.dsn)
+    try:
+        event_id = new_id()
+        await before.conn.execute(CATALOGUE, event_id)
+        await before.conn.execute(PLACES, event_id, [new_id() for _ in range(3)])
+        decide = await before.conn.prepare("SELECT * FROM decide_holds($1::hold_request[], false)")
+
+        async def ask(key: str) -> dict[str, object]:
+            general = '[{"tier": "standing", "quantity": 1}]'
+            [row] = await decide.fetch([(new_id(), event_id, "ann", key, b"", [], general, "refund")])
+            return dict(row)
+
+        key = new_id()
+        first = await ask(key)
+        assert migrate(database.dsn, FOLDERS, "reservation") > 0
+        assert await ask(key) == first | {"claimed": False}
+        second = await ask(new_id())
+        assert list(second) == list(first)
+        assert second["hold_id"] is not None
+        assert second["claimed"] is True
+        await before.check([event_id])
+    finally:
+        await before.close()
+        drop_postgres(postgres_server.server, database)
