@@ -10,6 +10,7 @@ from billing.orders import rules as orders
 from billing.orders.changes import Changes, Decide, Wanted
 from billing.orders.rules import Code, Fact, Order
 from billing.store import book, order_rows
+from billing.store.order_rows import Placed
 from ticketflow.delivery import Batched, Handler, Poison
 from ticketflow.events import (
     Envelope,
@@ -39,14 +40,11 @@ class TwoKeys(Exception):
 def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
     """By kind. They raise Poison for an event that can never be applied here."""
 
-    async def placed(conn: Conn, envelopes: Sequence[Envelope]) -> None:
-        holds = [_placed(envelope) for envelope in envelopes]
-        _apart([hold.hold_id for hold in holds])
-        arrived = [(hold, envelope.correlation_id) for hold, envelope in zip(holds, envelopes, strict=True)]
-        made = await order_rows.insert_orders(conn, arrived)
-        correlations = {hold.hold_id: _correlation(envelope) for hold, envelope in zip(holds, envelopes, strict=True)}
+    async def placed(conn: Conn, arrived: Sequence[tuple[Placed, Envelope]]) -> None:
+        _apart([one.hold.hold_id for one, _ in arrived])
+        correlations = {one.hold.hold_id: _correlation(envelope) for one, envelope in arrived}
         async with Ahead(conn) as writes:
-            await order_rows.insert_lines(writes, [(hold.hold_id, hold.lines) for hold in made])
+            made = await order_rows.insert_placed(conn, writes, [one for one, _ in arrived])
             await changes.stage_all(
                 writes, [(hold.hold_id, [_pending(hold)], correlations[hold.hold_id]) for hold in made]
             )
@@ -86,21 +84,21 @@ def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
                 raise Poison(f"there is no order {one.order_id}: its hold.placed was never applied")
 
     by_payload: dict[type[Payload], Callable[[Conn, Sequence[Envelope]], Awaitable[None]]] = {
-        HoldPlaced: placed,
         HoldReleased: released,
         HoldExpired: expired,
         HoldSold: sold,
         HoldLost: lost,
         HoldReturned: returned,
     }
-    return {payload.kind: Batched(many) for payload, many in by_payload.items()}
+    by_kind = {payload.kind: Batched(many) for payload, many in by_payload.items()}
+    return by_kind | {HoldPlaced.kind: Batched(placed, _placed)}
 
 
-def _placed(envelope: Envelope) -> HoldPlaced:
+def _placed(envelope: Envelope) -> Placed:
     hold = _payload(envelope, HoldPlaced)
     if sum(line.price_minor for line in hold.lines) != hold.total_minor:
         raise Poison(f"the lines of hold {hold.hold_id} do not add up to its total, {hold.total_minor}")
-    return hold
+    return order_rows.placed(hold, envelope.correlation_id)
 
 
 def _pending(hold: HoldPlaced) -> OrderPending:

@@ -5,7 +5,7 @@ one that is there has locked it (book.py).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql.err
 
@@ -13,8 +13,8 @@ from billing.orders.rules import Fact
 from billing.store.book import Record
 from billing.store.times import of_us
 from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
-from ticketflow.runtime.mariadb import execute, query
-from ticketflow.runtime.mariadb_rows import insert
+from ticketflow.runtime.mariadb import Ahead, execute, query
+from ticketflow.runtime.mariadb_rows import insert, insert_written, written
 
 Conn = Any  # aiomysql has no types
 
@@ -22,22 +22,47 @@ INSERT_ORDERS = (
     "INSERT INTO orders"
     " (order_id, event_id, event_name, buyer_id, total_minor, currency, placed_at, expires_at, correlation_id)"
 )
+INSERT_LINES = "INSERT INTO order_lines (order_id, unit_id, position, tier, label, price_minor)"
 
 _DUPLICATE = 1062
 
 
-async def insert_orders(conn: Conn, arrived: Sequence[tuple[HoldPlaced, str]]) -> list[HoldPlaced]:
-    """Makes the orders of holds that have none, each with the correlation id of its request; those made."""
-    holds = {hold.hold_id: (hold, correlation_id) for hold, correlation_id in reversed(arrived)}
+class Placed(NamedTuple):
+    """A hold that came. ``row``: its order, as it stands behind VALUES."""
+
+    hold: HoldPlaced
+    row: str
+
+
+def placed(hold: HoldPlaced, correlation_id: str) -> Placed:
+    """With the correlation id of its request."""
+    return Placed(hold, written([_order(hold, correlation_id)], _no_such_type)[0])
+
+
+async def insert_placed(conn: Conn, writes: Ahead, arrived: Sequence[Placed]) -> list[HoldPlaced]:
+    """Makes the orders of holds that have none, and their lines; those made. Each hold may come once.
+
+    ``writes``: of ``conn``. The lines' answer is still to come there.
+    """
+    made: Sequence[int] = range(len(arrived))
+    await insert_written(writes, INSERT_ORDERS, [one.row for one in arrived])
+    lines = [written(_lines(one.hold.hold_id, one.hold.lines), conn.escape) for one in arrived]
     try:  # as if there were none of them, which is nearly always so; a duplicate undoes the statement and nothing else
-        await insert(conn, INSERT_ORDERS, [_order(hold, correlation_id) for hold, correlation_id in holds.values()])
+        await writes.answered()
     except pymysql.err.IntegrityError as error:
         if error.args[0] != _DUPLICATE:
             raise
-        for row in await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (sorted(holds),)):
-            holds.pop(row["order_id"], None)
-        await insert(conn, INSERT_ORDERS, [_order(hold, correlation_id) for hold, correlation_id in holds.values()])
-    return [hold for hold, _ in holds.values()]
+        order_ids = sorted(one.hold.hold_id for one in arrived)
+        rows = await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (order_ids,))
+        known = {row["order_id"] for row in rows}
+        made = [number for number, one in enumerate(arrived) if one.hold.hold_id not in known]
+        await insert_written(writes, INSERT_ORDERS, [arrived[number].row for number in made])
+    await insert_written(writes, INSERT_LINES, [text for number in made for text in lines[number]])
+    return [arrived[number].hold for number in made]
+
+
+def _no_such_type(value: object) -> str:
+    raise TypeError(f"{type(value).__name__} in an order's row")
 
 
 def _order(hold: HoldPlaced, correlation_id: str) -> tuple[Any, ...]:
@@ -57,7 +82,7 @@ def _order(hold: HoldPlaced, correlation_id: str) -> tuple[Any, ...]:
 async def replace_lines(conn: Conn, record: Record, lines: Sequence[HoldLine]) -> None:
     """The order has other places now. Before its tickets are issued."""
     await execute(conn, "DELETE FROM order_lines WHERE order_id = %s", (record.order_id,))
-    await insert_lines(conn, [(record.order_id, lines)])
+    await insert_lines(conn, record.order_id, lines)
 
 
 async def made_tickets(conn: Conn, order_ids: Sequence[str]) -> dict[str, list[Ticket]]:
@@ -102,13 +127,12 @@ async def write_histories(conn: Conn, histories: Iterable[tuple[str, Sequence[Fa
     )
 
 
-async def insert_lines(conn: Conn, of_orders: Iterable[tuple[str, Sequence[HoldLine]]]) -> None:
-    await insert(
-        conn,
-        "INSERT INTO order_lines (order_id, unit_id, position, tier, label, price_minor)",
-        [
-            (order_id, line.unit_id, position, line.tier, line.label, line.price_minor)
-            for order_id, lines in of_orders
-            for position, line in enumerate(lines)
-        ],
-    )
+async def insert_lines(conn: Conn, order_id: str, lines: Sequence[HoldLine]) -> None:
+    await insert(conn, INSERT_LINES, _lines(order_id, lines))
+
+
+def _lines(order_id: str, lines: Sequence[HoldLine]) -> list[tuple[Any, ...]]:
+    return [
+        (order_id, line.unit_id, position, line.tier, line.label, line.price_minor)
+        for position, line in enumerate(lines)
+    ]

@@ -18,11 +18,18 @@ Fails = Callable[[str], Exception | None]
 class Many:
     """A batched handler of ``store``: writes the effects of all, or raises what ``fails`` says of the first culprit."""
 
+    prepares = False
+
     def __init__(self, store: Store, fails: Fails = lambda _text: None) -> None:
         self.sizes: list[int] = []
         self._store = store
         self._fails = fails
-        self.handler: Batched[Any] = Batched(self._write)
+        prepared = Batched[Any](self._write_prepared, note)
+        self.handler = prepared if Many.prepares else Batched[Any](self._write)
+
+    async def _write_prepared(self, conn: Any, pairs: Sequence[tuple[str, Envelope]]) -> None:
+        assert [text for text, _ in pairs] == [note(envelope) for _, envelope in pairs]
+        await self._write(conn, [envelope for _, envelope in pairs])
 
     async def _write(self, conn: Any, envelopes: Sequence[Envelope]) -> None:
         self.sizes.append(len(envelopes))
@@ -32,6 +39,11 @@ class Many:
         for envelope in envelopes:
             if (error := self._fails(note(envelope))) is not None:
                 raise error
+
+
+@pytest.fixture(params=[False, True], ids=["unprepared", "prepared"], autouse=True)
+def _prepares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Many, "prepares", request.param)
 
 
 async def receiver_of(store: Store, many: Many) -> Inbox[Any]:
@@ -133,3 +145,27 @@ async def test_in_effect_a_batch_is_the_same_as_one_by_one(store: Store, seed: i
     assert keys_in_order(await store.effects()) == expected
     assert await store.parked() == parked
     assert await watermark(receiver) == len(sent)
+
+
+async def test_what_cannot_be_prepared_is_parked_and_the_others_flow(store: Store) -> None:
+    many = Many(store)
+
+    def prepare(envelope: Envelope) -> str:
+        if note(envelope) == "b":
+            raise Poison("never")
+        return note(envelope)
+
+    many.handler = Batched(many._write_prepared, prepare)
+    receiver = await receiver_of(store, many)
+    assert await receiver.apply(hello(), 1, bodies([event(key) for key in "abc"])) == 3
+    assert sorted(await store.effects()) == [("a", "a"), ("c", "c")]
+    assert await store.parked() == [(2, "poison")]
+
+
+async def test_what_is_known_is_not_handled_though_it_was_prepared(store: Store) -> None:
+    many = Many(store)
+    receiver = await receiver_of(store, many)
+    known, new = event("a"), event("b")
+    await receiver.apply(hello(), 1, bodies([known]))
+    assert await receiver.apply(hello(), 2, bodies([known, new])) == 3
+    assert sorted(await store.effects()) == [("a", "a"), ("b", "b")]

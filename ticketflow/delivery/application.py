@@ -6,7 +6,7 @@ from typing import Generic
 
 from ticketflow.delivery import metrics
 from ticketflow.delivery.dialect import Arrival, ConnT, Dialect, InboxState, ParkedRow, Pool
-from ticketflow.delivery.effects import Batched, Handler, together
+from ticketflow.delivery.effects import NOTHING, Batched, Handler, Prepared, beside, prepared, together
 from ticketflow.delivery.items import BEHIND, Item, Verdict, parked
 from ticketflow.delivery.lanes_barrier import KIND as BARRIER
 from ticketflow.delivery.lanes_barrier import missing, requires_of
@@ -130,7 +130,7 @@ class Application(Generic[ConnT]):
         tally: Tally,
     ) -> None:
         came = [Arrival(item.envelope.id, item.seq, item.envelope.key) for item in items if item.envelope is not None]
-        new = await self._dialect.record(conn, stream, came)
+        new, ready = await self._record(conn, stream, came, items)
         keys = {item.envelope.key for item in items if item.envelope is not None}
         blocked = await self._dialect.parked_keys(conn, self._family, sorted(keys))
         passed: list[tuple[str | None, int]] = []  # without a dedup key of their own, and no holes for that
@@ -154,7 +154,7 @@ class Application(Generic[ConnT]):
                     due[envelope.id] = item
                 elif envelope.kind != BARRIER:
                     tally.ignored.append(item)
-        await self._effects(conn, due, singly, progress)
+        await self._effects(conn, due, ready, singly, progress)
         tally.applied = len(due)
         if passed:
             first_time = await self._dialect.pass_over(conn, stream, state.epoch, passed)
@@ -164,7 +164,19 @@ class Application(Generic[ConnT]):
         if not await self._dialect.advance_inbox(conn, stream, state.watermark, items[-1].seq):
             raise Retryable(f"stream {stream}: the watermark moved under its lock")
 
-    async def _effects(self, conn: ConnT, due: Mapping[str, Item], singly: bool, progress: _Progress) -> None:
+    async def _record(
+        self, conn: ConnT, stream: str, came: Sequence[Arrival], items: Sequence[Item]
+    ) -> tuple[set[str], Prepared]:
+        """Which events are new, and what their handlers need not make of them any more."""
+        recording = self._dialect.record(conn, stream, came)
+        if len(items) == 1:
+            return await recording, NOTHING
+        envelopes = [item.envelope for item in items if item.envelope is not None]
+        return await beside(recording, lambda: prepared(envelopes, self._handlers))
+
+    async def _effects(
+        self, conn: ConnT, due: Mapping[str, Item], ready: Prepared, singly: bool, progress: _Progress
+    ) -> None:
         envelopes = [item.envelope for item in due.values() if item.envelope is not None]
         groups = [[envelope] for envelope in envelopes] if singly else together(envelopes, self._handlers)
         for group in groups:
@@ -172,7 +184,7 @@ class Application(Generic[ConnT]):
             progress.ran = True
             if len(group) > 1:
                 assert isinstance(handler, Batched)
-                await handler.many(conn, group)
+                await handler.many(conn, group, ready)
                 continue
             envelope = group[0]
             progress.applying = due[envelope.id].seq

@@ -1,12 +1,13 @@
 """Which events go to their handler together, and in which order."""
 
+import asyncio
 import random
 from typing import Any
 
 import pytest
 
 from ticketflow.delivery import Batched, Handler
-from ticketflow.delivery.effects import together
+from ticketflow.delivery.effects import beside, together
 from ticketflow.events import Envelope, HoldExpired, HoldReleased, Payload, envelope_for
 
 
@@ -60,3 +61,40 @@ def test_every_event_is_handled_once_and_the_events_of_a_key_in_their_order(seed
     for key in "abcdefgh":
         handled = [event.id for group in groups for event in group if event.key == key]
         assert handled == [event.id for event in events if event.key == key]
+
+
+async def test_what_can_be_prepared_is_prepared_while_the_store_is_asked() -> None:
+    said: list[str] = []
+    answered = asyncio.Event()
+
+    async def ask() -> str:
+        said.append("asked")
+        await answered.wait()
+        said.append("answered")
+        return "new"
+
+    def prepare() -> dict[str, str]:
+        said.append("prepared")
+        answered.set()
+        return {"an event": "its row"}
+
+    assert await beside(ask(), prepare) == ("new", {"an event": "its row"})
+    assert said == ["asked", "prepared", "answered"]
+
+
+async def test_who_is_cancelled_meanwhile_leaves_nothing_under_way() -> None:
+    ended = asyncio.Event()
+
+    async def ask() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(beside(ask(), dict))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended.is_set()
