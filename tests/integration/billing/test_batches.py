@@ -147,6 +147,21 @@ async def test_an_end_of_an_order_that_never_came_is_parked_alone(world: World) 
     assert [(await sale.order())["state"] for sale in made] == ["FAILED"] * 4
 
 
+async def test_a_hold_that_is_an_order_already_takes_nothing_from_its_neighbours(world: World) -> None:
+    [known] = await placed(world, 1)
+    new = sales(world, 5)
+    before = fallbacks()
+    await world.feed(*(sale.event(sale.hold) for sale in (*new[:2], known, *new[2:])))
+    for sale in (known, *new):
+        assert await sale.codes() == ["order_pending"]
+        lines = await world.rows("SELECT unit_id FROM order_lines WHERE order_id = %s", sale.hold_id)
+        assert len(lines) == len(sale.hold.lines)
+        told = await world.rows("SELECT 1 FROM delivery_outbox WHERE event_key = %s", sale.hold_id)
+        assert len(told) == 1
+    assert fallbacks() == before
+    assert await parked(world) == []
+
+
 async def test_two_keys_for_one_order_are_taken_one_after_the_other(world: World) -> None:
     (sale,) = sales(world, 1)
     strange = envelope_for(sale.hold, key="another-key", correlation_id="c-1")
