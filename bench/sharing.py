@@ -31,7 +31,8 @@ def _there(ratio: float, cores: int, sources: int) -> Sequence[float]:
     weights = [1.0]
     for number in range(sources):
         weights.append(weights[-1] * ratio * (sources - number) / min(number + 1, cores))
-    return [weight / sum(weights) for weight in weights]
+    whole = sum(weights)
+    return [weight / whole for weight in weights]
 
 
 def _busy(there: Sequence[float], cores: int) -> float:
