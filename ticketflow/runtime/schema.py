@@ -20,17 +20,21 @@ class SchemaCheck:
     def __init__(self, folders: Sequence[Path], applied: Applied) -> None:
         self._missing = sorted(file.stem for folder in folders for file in folder.glob("*.sql"))
         self._applied = applied
+        self._seen_missing = False
 
     async def check(self) -> None:
-        """Raises Unavailable, which names what is missing. A store that is away is not ours to report."""
+        """Raises Unavailable, which names what is missing. A store that is away is not ours to report, and what it
+        was seen to lack it lacks until it is seen to have it."""
         if not self._missing:
             return
         try:
             applied = await self._applied()
         except Unavailable:
-            return
-        self._missing = [name for name in self._missing if name not in applied]
-        if self._missing:
+            applied = None
+        if applied is not None:
+            self._missing = [name for name in self._missing if name not in applied]
+            self._seen_missing = bool(self._missing)
+        if self._seen_missing:
             more = ", ..." if len(self._missing) > SHOWN_MAX else ""
             raise Unavailable(f"not applied: {', '.join(self._missing[:SHOWN_MAX])}{more}; run `migrate`")
 

@@ -1,6 +1,7 @@
 """A service whose database has not been migrated says so in /readyz, and is ready once it has."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from portal.settings import PortalSettings
 from reservation import service as reservation
 from tests.integration.reservation.house import settings_for
 from tests.support.databases import Database
+from tests.support.waiting import WAIT_S
 from ticketflow.feed import Address
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.schema import SchemaCheck
@@ -57,6 +59,13 @@ async def of_billing(service: Service, database: Database) -> Migrate:
     return lambda: billing.run_migrations(settings)
 
 
+async def until_the_schema_is(service: Service, said: str) -> None:
+    """``said``: a pattern for the whole of it. The workers' failures keep the stores busy, so a probe may come late."""
+    async with asyncio.timeout(WAIT_S):
+        while not re.fullmatch(said, (await service.health.failures()).get("schema", "")):
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("start", "database", "first"),
     [
@@ -73,13 +82,10 @@ async def test_the_schema_is_a_part_of_being_ready(
 ) -> None:
     service = Service("test", "test-1")
     migrate = await start(service, request.getfixturevalue(database))
-    schema = service.health._checks["schema"]
     try:
-        with pytest.raises(Unavailable, match=f"not applied: .*{first}.*run `migrate`"):
-            await schema()
-        assert "schema" in await service.health.failures()
+        await until_the_schema_is(service, f"not applied: .*{first}.*run `migrate`")
         await asyncio.to_thread(migrate)
-        await schema()
+        await until_the_schema_is(service, "")
     finally:
         await service.drain(5)
 
@@ -102,7 +108,10 @@ async def test_what_is_there_is_not_asked_for_again_and_a_store_that_is_away_is_
     found = {"0001_one", "0007_of_a_newer_release"}
     with pytest.raises(Unavailable, match="not applied: 0002_two; run `migrate`"):
         await check.check()
-    found |= {"0002_two"}
+    found = None  # away again: what it was seen to lack it has not got by that
+    with pytest.raises(Unavailable, match="not applied: 0002_two; run `migrate`"):
+        await check.check()
+    found = {"0001_one", "0002_two"}
     for _ in range(3):
         await check.check()
-    assert asked == 3
+    assert asked == 4
