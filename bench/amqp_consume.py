@@ -27,7 +27,7 @@ from portal import service
 from portal.applier import Applier
 from portal.consumer import PREFETCH, Consumer
 from portal.settings import DatabaseSettings
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events.topology import SALES_QUEUE, TOPOLOGY
 from ticketflow.feed import Peer
 from ticketflow.runtime import log
@@ -58,13 +58,12 @@ class Counting:
 
 class Bench:
     def __init__(self, url: str, publisher: Publisher, pool: PostgresPool, queue: Control) -> None:
-        dialect = PostgresDialect()
-        outbox: Outbox[Connection] = Outbox(dialect, "portal")
+        outbox: Outbox[Connection] = Outbox(PostgresDialect(), "portal")
         self._url = url
         self._publisher = publisher
         self._pool = pool
         self._queue = queue
-        self._applier = Applier(pool, Deduplicator(dialect, HELLO.stream), outbox)
+        self._applier = Applier(pool, HELLO.stream, outbox)
         self._billing = Billing()
         self.cpu_us: dict[str, list[float]] = {"ours": [], "other": []}
         self.batches: list[int] = []

@@ -28,7 +28,7 @@ from portal.store_fold import fold
 from portal.store_together import Together
 from portal.tracking import Tracking
 from portal.understanding import Fact, Ignored, Meaning, parked, source_of, understand
-from ticketflow.delivery import Deduplicator, Outbox
+from ticketflow.delivery import Outbox
 from ticketflow.events import SaleSettle
 from ticketflow.events.replay import StreamPosition
 from ticketflow.runtime.amqp import Delivery
@@ -48,16 +48,16 @@ class Applier:
     def __init__(
         self,
         pool: PostgresPool,
-        deduplicator: Deduplicator[Connection],
+        source: str,
         outbox: Outbox[Connection],
         tracking: Tracking | None = None,
         mailing: Mailing | None = None,
     ) -> None:
-        """``mailing``: None when nobody is told by mail."""
+        """``source``: of the dedup keys, the stream family. ``mailing``: None when nobody is told by mail."""
         self._pool = pool
         self._mailing = mailing
         self._tracking = tracking or Tracking(Asking())
-        self._source = deduplicator.source
+        self._source = source
         self._outbox = outbox
         self._ignored_kinds: set[str] = set()
 

@@ -27,5 +27,5 @@ async def _opened() -> AsyncIterator[Shelf]:
     deduplicator: Deduplicator[Connection] = Deduplicator(dialect, STREAM_IN)
     async with command_pool("parked", size_max=2) as pool:
         mailing = Mailing() if load(DatabaseSettings, "PORTAL").smtp_url is not None else None
-        applier = Applier(pool, deduplicator, outbox, mailing=mailing)
+        applier = Applier(pool, STREAM_IN, outbox, mailing=mailing)
         yield PortalParking(pool, dialect, applier, deduplicator, STREAM_OUT)

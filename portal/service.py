@@ -18,7 +18,7 @@ from portal.sale_page import SalePage
 from portal.settings import DatabaseSettings, PortalSettings
 from portal.tracking import Tracking
 from portal.workers import COUNT_EVERY_S, ParkedCounter, RelayCheck
-from ticketflow.delivery import SCHEMA, Deduplicator, HoleCheck, Outbox, PostgresDialect, Relays, Retention
+from ticketflow.delivery import SCHEMA, HoleCheck, Outbox, PostgresDialect, Relays, Retention
 from ticketflow.delivery.hole_check import IDLE_S as HOLES_IDLE_S
 from ticketflow.events.topology import TOPOLOGY
 from ticketflow.feed import identity_of, tls_of
@@ -70,7 +70,7 @@ async def serve(service: Service, settings: PortalSettings) -> None:
     mail_server = settings.mail_server()
     mailer = None if mail_server is None else mailer_of(pool, mail_server, settings)
     mailing = Mailing() if mailer is not None else None
-    applier = Applier(pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking), mailing)
+    applier = Applier(pool, FAMILY, outbox, Tracking(asking), mailing)
     consumer = Consumer(broker, applier, pool.ping)
     asker = Asker(pool, Broker(settings.amqp_url, TOPOLOGY, name=f"{settings.instance}-asker", tls=nodes), asking)
     http = HttpServer(

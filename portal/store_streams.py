@@ -1,10 +1,17 @@
 """The SQL about streams: positions, phantoms, holes. All of it uses the caller's connection; nothing here commits."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from portal.positions import Position, Range
 from ticketflow.runtime.postgres import Connection
+
+
+class Executes(Protocol):
+    """A connection, or what takes statements to send them later."""
+
+    async def execute(self, statement: str, /, *arguments: Any) -> str: ...
+
 
 POSITION = "stream, epoch, watermark, ahead, highest, forks"
 
@@ -24,7 +31,7 @@ async def position(conn: Connection, stream: str) -> Position | None:
     return None if row is None else position_of(row)[1]
 
 
-async def save_position(conn: Connection, stream: str, position: Position) -> None:
+async def save_position(conn: Executes, stream: str, position: Position) -> None:
     await conn.execute(
         """
         INSERT INTO portal_stream (stream, epoch, watermark, ahead, highest, forks) VALUES ($1, $2, $3, $4, $5, $6)

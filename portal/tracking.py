@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Collection
-from typing import cast
 
 from portal import metrics
 from portal import store_streams as store
@@ -32,7 +31,7 @@ class Tracking:
             if course.position is None or not course.is_plain(fresh):
                 rest[stream] = course
             else:
-                await store.save_position(cast(Connection, together), stream, course.position)
+                await store.save_position(together, stream, course.position)
         return rest
 
     async def finish(self, conn: Connection, courses: Courses, fresh: Collection[str]) -> int:

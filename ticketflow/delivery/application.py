@@ -58,6 +58,7 @@ class Application(Generic[ConnT]):
         self._dialect = dialect
         self._family = family
         self._handlers = dict(handlers)
+        self._prepares = any(isinstance(each, Batched) and each.prepare is not None for each in handlers.values())
 
     async def run(
         self, hello: Hello, items: Sequence[Item], verdict: Verdict | None = None, *, singly: bool = False
@@ -169,7 +170,7 @@ class Application(Generic[ConnT]):
     ) -> tuple[set[str], Prepared]:
         """Which events are new, and what their handlers need not make of them any more."""
         recording = self._dialect.record(conn, stream, came)
-        if len(items) == 1:
+        if len(items) == 1 or not self._prepares:
             return await recording, NOTHING
         envelopes = [item.envelope for item in items if item.envelope is not None]
         return await beside(recording, lambda: prepared(envelopes, self._handlers))

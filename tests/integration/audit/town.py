@@ -31,7 +31,7 @@ from tests.integration.billing.world import World
 from tests.integration.reservation.house import Replica
 from tests.integration.sandbox.process import PROVIDER_KEY
 from tests.support.buyer import Buyer, Event
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events import Envelope, OrderRefunded, Payload, TicketsVoided, decode, new_id, payload_of
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.mariadb import execute
@@ -96,9 +96,7 @@ class Town:
         self.portal = portal
         self.event = Event(replica.shop, "")
         self.free: list[str] = []  # seats of it that nobody had yet
-        self._applier = Applier(
-            portal, Deduplicator(PostgresDialect(), "billing"), Outbox[Connection](PostgresDialect(), "portal")
-        )
+        self._applier = Applier(portal, "billing", Outbox[Connection](PostgresDialect(), "portal"))
         self._facts = billing_handlers(self.world.changes)
         self._commands = reservation_handlers(replica.outbox)
 

@@ -13,7 +13,7 @@ from portal.sale import Sale
 from portal.settings import DatabaseSettings
 from tests.support.databases import Database
 from tests.support.servers import MigratedDatabase
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events import Envelope, decode, encode
 from ticketflow.events.topology import EVENTS_EXCHANGE, TOPOLOGY
 from ticketflow.runtime.amqp import Broker, Outgoing
@@ -27,9 +27,8 @@ class Portal:
     def __init__(self, dsn: str, amqp_url: str) -> None:
         self.pool = PostgresPool(dsn, name="portal", size_max=4)
         self.amqp_url = amqp_url
-        dialect = PostgresDialect()
-        self.outbox: Outbox[Connection] = Outbox(dialect, "portal")
-        self.applier = Applier(self.pool, Deduplicator(dialect, "billing"), self.outbox)
+        self.outbox: Outbox[Connection] = Outbox(PostgresDialect(), "portal")
+        self.applier = Applier(self.pool, "billing", self.outbox)
         self.consumer: Consumer | None = None
         self._publishing = Broker(amqp_url, TOPOLOGY, name="test")
         self._running: asyncio.Task[None] | None = None

@@ -11,7 +11,7 @@ from portal.mailer import Mailer
 from portal.mailing import Mailing
 from portal.sale import Sale
 from tests.unit.portal.events import NOON_US
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events import Envelope, decode, encode
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.postgres import PostgresPool
@@ -33,11 +33,10 @@ class MailingPortal:
     ) -> None:
         self.pool = pool
         self.server = MailServer.parse(smtp_url, ca)
-        dialect = PostgresDialect()
         self.applier = Applier(
             pool,
-            Deduplicator(dialect, "billing"),
-            Outbox(dialect, "portal"),
+            "billing",
+            Outbox(PostgresDialect(), "portal"),
             mailing=mailing or Mailing(lambda: NOON_US + 60_000_000),
         )
         self.mailer = self.a_mailer()

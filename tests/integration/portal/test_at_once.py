@@ -10,7 +10,7 @@ from portal.mailing import Mailing
 from tests.integration.portal.conftest import Portal
 from tests.unit.portal.events import NOON_US, SaleEvents
 from tests.unit.portal.folding import folded
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events import encode
 from ticketflow.runtime.amqp import Delivery
 
@@ -30,11 +30,10 @@ async def test_the_same_events_by_several_ways_are_applied_once(portal: Portal) 
     requeued = [Delivery(each.tag, each.routing_key, {}, each.body, redelivered=True) for each in queued]
 
     async def apply_all(mine: Sequence[Delivery], at_once: int) -> None:
-        dialect = PostgresDialect()
         applier = Applier(
             portal.pool,
-            Deduplicator(dialect, "billing"),
-            Outbox(dialect, "portal"),
+            "billing",
+            Outbox(PostgresDialect(), "portal"),
             mailing=Mailing(lambda: NOON_US + 60_000_000),
         )
         mine = chance.sample(mine, len(mine))

@@ -13,7 +13,7 @@ from portal.workers import ParkedCounter
 from tests.support.commands import Said, parked
 from tests.support.databases import Database
 from tests.unit.portal.events import SaleEvents
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events import Envelope, encode
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.postgres import PostgresPool
@@ -25,8 +25,7 @@ class House:
     def __init__(self, database: Database, pool: PostgresPool) -> None:
         self.environment = {"PORTAL_DATABASE_DSN": database.dsn}
         self.pool = pool
-        dialect = PostgresDialect()
-        self.applier = Applier(pool, Deduplicator(dialect, "billing"), Outbox(dialect, "portal"))
+        self.applier = Applier(pool, "billing", Outbox(PostgresDialect(), "portal"))
 
     async def say(self, *arguments: str) -> Said:
         return await parked("portal", self.environment, *arguments)

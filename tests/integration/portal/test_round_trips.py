@@ -10,7 +10,7 @@ from portal.applier import Applier
 from portal.mailing import Mailing
 from tests.support.databases import Database
 from tests.unit.portal.events import NOON_US, SaleEvents
-from ticketflow.delivery import Deduplicator, Outbox, PostgresDialect
+from ticketflow.delivery import Outbox, PostgresDialect
 from ticketflow.events import Envelope, encode
 from ticketflow.runtime.amqp import Delivery
 from ticketflow.runtime.postgres import PostgresPool
@@ -22,9 +22,8 @@ class Watched:
     """An applier, mails included, whose only connection tells what it is asked."""
 
     def __init__(self, pool: PostgresPool) -> None:
-        dialect = PostgresDialect()
         mailing = Mailing(lambda: NOON_US + 60_000_000)
-        self._applier = Applier(pool, Deduplicator(dialect, STREAM), Outbox(dialect, "portal"), mailing=mailing)
+        self._applier = Applier(pool, STREAM, Outbox(PostgresDialect(), "portal"), mailing=mailing)
         self._seq = 0
         self._asked: list[str] = []
 

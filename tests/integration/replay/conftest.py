@@ -31,7 +31,7 @@ from tests.support.ports import free_port
 from tests.support.running import RunningServer
 from tests.support.waiting import wait_until
 from tests.unit.portal.events import SaleEvents
-from ticketflow.delivery import SCHEMA, Deduplicator, LaneChange, MariaDBDialect, Outbox, PostgresDialect, Relays
+from ticketflow.delivery import SCHEMA, LaneChange, MariaDBDialect, Outbox, PostgresDialect, Relays
 from ticketflow.delivery.lanes_barrier import KIND as BARRIER
 from ticketflow.events.topology import SALES_QUEUE, TOPOLOGY
 from ticketflow.feed import Address, FeedServer
@@ -163,10 +163,9 @@ class Portal(Part):
     async def start(self) -> None:
         self.pool = PostgresPool(self.database.dsn, name="portal", size_max=4)
         await self.pool.open()
-        dialect = PostgresDialect()
-        outbox: Outbox[Connection] = Outbox(dialect, "portal")
+        outbox: Outbox[Connection] = Outbox(PostgresDialect(), "portal")
         asking = Asking(HOLE_S, ASK_EVERY_S)
-        applier = Applier(self.pool, Deduplicator(dialect, FAMILY), outbox, Tracking(asking))
+        applier = Applier(self.pool, FAMILY, outbox, Tracking(asking))
         consumer = Consumer(Broker(self._amqp_url, TOPOLOGY, name="portal"), applier, self.pool.ping)
         asker = Asker(self.pool, Broker(self._amqp_url, TOPOLOGY, name="asker"), asking)
         self.run(consumer.run)

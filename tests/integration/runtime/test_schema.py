@@ -14,7 +14,7 @@ from portal.settings import PortalSettings
 from reservation import service as reservation
 from tests.integration.reservation.house import settings_for
 from tests.support.databases import Database
-from tests.support.waiting import WAIT_S
+from tests.support.waiting import wait_until
 from ticketflow.feed import Address
 from ticketflow.runtime.errors import Unavailable
 from ticketflow.runtime.schema import SchemaCheck
@@ -61,9 +61,11 @@ async def of_billing(service: Service, database: Database) -> Migrate:
 
 async def until_the_schema_is(service: Service, said: str) -> None:
     """``said``: a pattern for the whole of it. The workers' failures keep the stores busy, so a probe may come late."""
-    async with asyncio.timeout(WAIT_S):
-        while not re.fullmatch(said, (await service.health.failures()).get("schema", "")):
-            await asyncio.sleep(0.05)
+
+    async def is_so() -> bool:
+        return re.fullmatch(said, (await service.health.failures()).get("schema", "")) is not None
+
+    await wait_until(is_so, interval_s=0.05)
 
 
 @pytest.mark.parametrize(
