@@ -3,8 +3,8 @@
 Laws of this file: it knows no SQL and no HTTP.
 - Nobody waits for company while he is alone: who finds nobody at work is decided in the same turn of the loop, and with
   him all others of that turn. What comes meanwhile goes together when that flusher is done.
-- Where there is company, batches begin ``pace_s`` apart, unless they are full: after one of several requests the next
-  one waits for so long, since two together cost hardly more than one. A batch of one ends that.
+- Where there is company, batches begin ``pace_s`` apart: after one of several requests the next one waits for so long,
+  since two together cost hardly more than one, or until ``enough`` are together. A batch of one ends that.
 - Another flusher begins only when somebody has waited for longer than a batch takes, or more wait than one batch holds:
   few large batches cost less than many small ones, and one that is stuck must not hold up those behind it.
 - A flusher ends only in the turn in which it has seen an empty queue, so that no wake-up can be lost.
@@ -46,7 +46,7 @@ class Batcher(Generic[Q, A]):
     itself is raised to all of them. It must keep a deadline of its own.
 
     ``flushers``: batches under way at a time, at most. ``pace_s``: between the beginnings of two batches of a busy
-    time. ``patience_s``: for how long one is left to do it all.
+    time, unless ``enough`` wait (as many as fit if it is None). ``patience_s``: for how long one is left to do it all.
     ``wait_s``: how long a request may wait to be begun.
     """
 
@@ -61,6 +61,7 @@ class Batcher(Generic[Q, A]):
         patience_s: float,
         wait_s: float,
         pace_s: float = 0.0,
+        enough: int | None = None,
     ) -> None:
         self._decide = decide
         self._flushers_max = flushers
@@ -69,6 +70,8 @@ class Batcher(Generic[Q, A]):
         self._patience_s = patience_s
         self._wait_s = wait_s
         self._pace_s = pace_s
+        self._enough = enough or batch_max
+        self._worth_it = asyncio.Event()  # to begin a batch: enough wait, or the pace is over
         self._not_before = 0.0  # by the loop's clock: when the next batch may begin
         self._queue: deque[_Waiting[Q, A]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
@@ -91,6 +94,8 @@ class Batcher(Generic[Q, A]):
             self._queue.appendleft(waiting)
         else:
             self._queue.append(waiting)
+        if len(self._queue) >= self._enough:
+            self._worth_it.set()
         if not self._flushers or len(self._queue) > self._batch_max:
             self._start_flusher()
         if self._timer is None:
@@ -125,9 +130,16 @@ class Batcher(Generic[Q, A]):
             self._flushers.discard(me)  # in this very turn: who asks in the next one starts another
 
     async def _keep_pace(self) -> None:
-        pause_s = self._not_before - asyncio.get_running_loop().time()
-        if pause_s > 0 and 0 < len(self._queue) < self._batch_max:
-            await asyncio.sleep(pause_s)
+        loop = asyncio.get_running_loop()
+        pause_s = self._not_before - loop.time()
+        if pause_s <= 0 or not 0 < len(self._queue) < self._enough:
+            return
+        self._worth_it.clear()
+        timer = loop.call_later(pause_s, self._worth_it.set)
+        try:
+            await self._worth_it.wait()
+        finally:
+            timer.cancel()
 
     def _take(self) -> list[_Waiting[Q, A]]:
         batch: list[_Waiting[Q, A]] = []

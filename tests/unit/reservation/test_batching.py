@@ -36,6 +36,7 @@ class Desk:
         patience_s: float = 60,
         wait_s: float = 60,
         pace_s: float = 0,
+        enough: int | None = None,
     ) -> Batcher[int, int]:
         return Batcher(
             "test",
@@ -46,6 +47,7 @@ class Desk:
             patience_s=patience_s,
             wait_s=wait_s,
             pace_s=pace_s,
+            enough=enough,
         )
 
 
@@ -103,6 +105,21 @@ async def test_a_full_batch_waits_for_nothing() -> None:
     async with asyncio.timeout(30):
         for _ in range(5):
             await asyncio.gather(*map(batcher.ask, range(4)))
+
+
+async def test_once_enough_are_together_they_wait_for_no_more() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=60, enough=3)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*map(batcher.ask, (1, 2)))
+        early = [asyncio.create_task(batcher.ask(number)) for number in (3, 4)]
+        await asyncio.sleep(0.05)
+        assert desk.batches == [[1, 2]]
+        assert await batcher.ask(5) == 10
+        assert await asyncio.gather(*early) == [6, 8]
+        assert desk.batches == [[1, 2], [3, 4, 5]]
+        await asyncio.gather(*map(batcher.ask, (6, 7, 8)))
+    assert desk.batches == [[1, 2], [3, 4, 5], [6, 7, 8]]
 
 
 async def test_a_batch_has_its_bound_and_nobody_is_left_behind() -> None:
