@@ -2,8 +2,8 @@
 
 Both sides are the listener's own path, ``Inbox.apply`` with billing's handlers: an order, its lines, its history, the
 event for the portal in the outbox, dedup key and watermark, COMMIT flushed. Ours gets as many events at once as a feed
-session hands over when they queue up. The other side gets one at a time, on eight connections that have a stream each,
-so that their COMMITs share flushes.
+session hands over when they queue up, on as many lanes as there are cores. The other side gets one at a time, on eight
+connections that have a stream each, so that their COMMITs share flushes.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from statistics import median
 
 from bench import apply_ceilings
 from bench.apply_events import SEATS, placed
@@ -29,6 +30,7 @@ from ticketflow.runtime.migrate import migrate
 BATCH_EVENTS = Limits().batch_events_max
 OURS_EVENTS, OTHER_EVENTS = 8 * BATCH_EVENTS, 960
 CONNECTIONS = 8
+LANES = 2  # of ours, as `lanes set 2` makes them: one batch is decoded while the server writes another
 
 
 class Stream:
@@ -55,19 +57,19 @@ class Stream:
 class Bench:
     def __init__(self, pool: MariaDBPool) -> None:
         self._pool = pool
-        self._one = Stream(pool, "reservation")
+        self._lanes = [Stream(pool, f"reservation.{n}") for n in range(LANES)]
         self._many = [Stream(pool, f"single-{n}") for n in range(CONNECTIONS)]
         self._sent = 0
 
     async def greet(self) -> None:
-        for stream in (self._one, *self._many):
+        for stream in (*self._lanes, *self._many):
             await stream.greet()
 
-    async def ours(self) -> float:
+    async def ours(self, lanes: int = LANES) -> float:
         """Events/s in batches."""
         bodies = self._made(OURS_EVENTS)
         began = time.perf_counter()
-        await self._one.take(bodies, BATCH_EVENTS)
+        await asyncio.gather(*(self._lanes[n].take(bodies[n::lanes], BATCH_EVENTS) for n in range(lanes)))
         return OURS_EVENTS / (time.perf_counter() - began)
 
     async def other(self) -> float:
@@ -103,13 +105,15 @@ async def measure(run: Run) -> Measured:
         bench = Bench(pool)
         await bench.greet()
         rounds = await run.interleaved(bench.ours, bench.other)
+        one_lane = median([await bench.ours(1) for _ in rounds])
         await bench.check()
         run.tell("the ceilings: the same rows, and nothing else")
-        ceilings = await apply_ceilings.measure(pool)
+        ceilings = await apply_ceilings.measure(pool, LANES)
     measured = Measured(rounds)
     return Measured(
         rounds,
-        {f"ceiling_{name}_events_per_s": rate for name, rate in ceilings.items()}
+        {"one_lane_events_per_s": one_lane}
+        | {f"ceiling_{name}_events_per_s": rate for name, rate in ceilings.items()}
         | {f"of_{name}": measured.ours / rate for name, rate in ceilings.items()},
     )
 
@@ -138,7 +142,7 @@ async def opened(database: Database, folders: tuple[Path, ...]) -> AsyncIterator
 GOALS = (
     Goal(
         "apply",
-        "billing's listener takes hold.placed into the order book, as many at once as queue up",
+        f"billing's listener takes hold.placed into the order book, as many at once as queue up, in {LANES} lanes",
         f"the same handlers, one event a transaction on {CONNECTIONS} connections",
         "events/s",
         "at least",

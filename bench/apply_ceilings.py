@@ -1,6 +1,7 @@
 """What MariaDB stores in the way of billing's rows when nobody decodes, decides or escapes: statements that were made
-beforehand, on one connection, each batch a transaction that is flushed."""
+beforehand, each batch a transaction that is flushed."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,20 +27,23 @@ HEADS = {
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
-async def measure(pool: MariaDBPool) -> dict[str, float]:
+async def measure(pool: MariaDBPool, connections: int) -> dict[str, float]:
     """Events/s as multi-row statements and by the driver's executemany."""
     return {
-        "multi_row": await _measured(pool, [await _statements(rows) for rows in _batches()]),
-        "executemany": await _measured(pool, [list(_many(rows)) for rows in _batches()]),
+        "multi_row": await _measured(pool, connections, [await _statements(rows) for rows in _batches()]),
+        "executemany": await _measured(pool, connections, [list(_many(rows)) for rows in _batches()]),
     }
 
 
-async def _measured(pool: MariaDBPool, batches: Sequence[Sequence[tuple[Any, ...]]]) -> float:
+async def _measured(pool: MariaDBPool, connections: int, batches: Sequence[Sequence[tuple[Any, ...]]]) -> float:
+    async def write(some: Sequence[Sequence[tuple[Any, ...]]]) -> None:
+        for batch in some:
+            async with pool.transaction() as conn:
+                for statement in batch:
+                    await _execute(conn, *statement)
+
     began = time.perf_counter()
-    for batch in batches:
-        async with pool.transaction() as conn:
-            for statement in batch:
-                await _execute(conn, *statement)
+    await asyncio.gather(*(write(batches[n::connections]) for n in range(connections)))
     return EVENTS / (time.perf_counter() - began)
 
 

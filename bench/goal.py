@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 if TYPE_CHECKING:
     from bench.run import Run
 
 Reach = Literal["at least", "at most"]
+Notes = Mapping[str, float | int | str]
 
 
 class Round(NamedTuple):
@@ -21,7 +23,13 @@ class Measured(NamedTuple):
     """``notes``: figures that belong to it, by a name with its unit; printed and kept."""
 
     rounds: Sequence[Round]
-    notes: Mapping[str, float | int | str] = {}
+    notes: Notes = MappingProxyType({})
+
+    @classmethod
+    def typical(cls, found: Sequence[tuple[Round, Notes]]) -> Self:
+        """Of rounds with notes of their own: those of the middle one, by what ours did."""
+        middle = sorted(found, key=lambda one: one[0].ours)[(len(found) - 1) // 2]
+        return cls([each for each, _ in found], middle[1])
 
     @property
     def ours(self) -> float:

@@ -23,15 +23,14 @@ MOMENT_S = PACE_S  # of the relays, which bring the others their batches
 
 async def measure(run: Run) -> Measured:
     """The factor by which the model is off, up or down, at the worse of two rates."""
-    cores, rounds = machine("").cores, []
-    notes: dict[str, float | int | str] = {}
+    cores, found = machine("").cores, []
     async with ring_stack(run) as stack:
         await one(stack, pay=False, name="warm up")
         for number in range(1, run.rounds + 1):
             most, cost_us = await one(stack, pay=False, name=f"most {number}")
             stages = [Stage(name, us, 0 if name in BY_ITSELF else 1) for name, us in cost_us.items() if us > 1]
             model = calibrated(stages, await point(stack, CALIBRATED_AT * most), cores, MOMENT_S)
-            off = 1.0
+            off, notes = 1.0, dict[str, float | int | str]()
             for share in CHECKED_AT:
                 rate = share * most
                 measured, told = await point(stack, rate), model.response_ms(rate, cores)
@@ -40,13 +39,13 @@ async def measure(run: Run) -> Measured:
                     f"{rate:,.0f}/s: {measured.mean_ms:.1f} ms, the model {told:.1f} ms;"
                     f" CPU {measured.cpu_us:,.0f} us, the model {model.cpu_us_at(rate, cores):,.0f} us"
                 )
-            rounds.append(Round(off, 1.0))
             notes["waits, ms"] = round(model.waits_ms, 2)
             notes["CPU at full speed, us a hold"] = round(model.cpu_us)
             notes["CPU of a batch beside, us"] = round(model.alone_us)
             notes["of which a hold waits for"] = round(model.awaited, 2)
             run.tell(f"round {number} of {run.rounds}: off by {off:.2f}; {notes}")
-    return Measured(rounds, notes)
+            found.append((Round(off, 1.0), notes))
+    return Measured.typical(found)
 
 
 async def point(stack: RingStack, rate: float) -> Point:

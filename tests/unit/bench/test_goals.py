@@ -21,6 +21,13 @@ def test_the_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     assert (measured.ours, measured.other, measured.ratio) == (9, 3, 2)
 
 
+def test_notes_are_those_of_the_round_in_the_middle() -> None:
+    found = [(Round(ours, 1), {"CPU, us": cpu_us}) for ours, cpu_us in ((3, 30), (9, 90), (5, 50), (1, 10), (8, 80))]
+    measured = Measured.typical(found)
+    assert measured.ours == 5
+    assert measured.notes == {"CPU, us": 50}
+
+
 @pytest.mark.parametrize(
     ("reach", "wanted", "got", "met"),
     [
