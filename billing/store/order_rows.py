@@ -47,7 +47,9 @@ async def insert_placed(conn: Conn, writes: Ahead, arrived: Sequence[Placed]) ->
     made: Sequence[int] = range(len(arrived))
     await insert_written(writes, INSERT_ORDERS, [one.row for one in arrived])
     lines = [written(_lines(one.hold.hold_id, one.hold.lines), conn.escape) for one in arrived]
-    try:  # as if there were none of them, which is nearly always so; a duplicate undoes the statement and nothing else
+    # As if there were none of them, which is nearly always so; a duplicate undoes the statement and nothing else. One
+    # statement: the longest rows of the largest batch fit into it. Of two, the first one's orders would look known.
+    try:
         await writes.answered()
     except pymysql.err.IntegrityError as error:
         if error.args[0] != _DUPLICATE:
