@@ -51,8 +51,8 @@ class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchSettings(AuditSettings, frozen=True, kw_only=True):
-    """``every_s``: between the rounds; ``page_pause_s``: between the pages of one, so that stores have time for
-    buyers. ``ledger_every_s``: how often the ledger is checked as a whole, which reads all of it."""
+    """``every_s``: between the rounds; ``page_pause_s``: between the pages of one at least, so that stores have time
+    for buyers. ``ledger_every_s``: how often the ledger is checked as a whole, which reads all of it."""
 
     http_host: str = "127.0.0.1"
     http_port: int

@@ -5,6 +5,7 @@ from collections import Counter
 
 from audit.money import stores
 from audit.money.kinds import KINDS
+from audit.money.limits import PAGE
 from audit.money.read_provider import Asking, opened_provider
 from audit.money.round import Outcome, Round
 from audit.settings import WatchSettings, read_watch
@@ -15,6 +16,8 @@ from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.service import Exit, Service, run
 from ticketflow.runtime.worker import loop
 
+REST = 30.0  # times the CPU of a page here; the stores' share is some four times that, and buyers come first
+ROUND_S = 1800.0  # of rests in a round, at most: AuditStale cries after an hour without one
 LOGGED_MAX = 50  # differences of a round: the metrics count all, and `python -m audit` names them
 
 DIFFERENCES = metrics.gauge("audit_differences", "Differences that the last round of the auditor has found", ("kind",))
@@ -34,6 +37,7 @@ class Watch:
         self._provider = provider
         self._settings = settings
         self._ledger_at: float | None = None
+        self._pages = 1  # of the last round
         self._of_ledger: Counter[str] = Counter()
         for kind in KINDS:
             DIFFERENCES.labels(kind).set(0)
@@ -43,12 +47,19 @@ class Watch:
         whole = self._ledger_at is None or now >= self._ledger_at + self._settings.ledger_every_s
         limits = self._settings.limits
         asking = Asking(self._provider, limits, "recent")
-        page_pause_s = self._settings.page_pause_s
-        outcome = await Round(self._stores, asking, limits, page_pause_s=page_pause_s, whole_ledger=whole).run()
+        outcome = await Round(self._stores, asking, limits, rest=self.rest_s, whole_ledger=whole).run()
+        self.note(outcome)
         if whole and not outcome.away:
             self._ledger_at = now
         self.tell(outcome, whole)
         return 0
+
+    def rest_s(self, used_s: float) -> float:
+        """After a page that cost ``used_s`` of CPU here."""
+        return max(self._settings.page_pause_s, min(REST * used_s, ROUND_S / self._pages))
+
+    def note(self, outcome: Outcome) -> None:
+        self._pages = 1 + outcome.sales // PAGE
 
     def tell(self, outcome: Outcome, whole: bool) -> None:
         """``whole``: it was a round that checked the ledger as a whole; the others keep what that has found."""

@@ -17,7 +17,7 @@ from ticketflow.runtime.mariadb import MariaDBPool
 LOOK_S = 2.0
 UNHEARD_LOOK_S = 0.25
 UNHEARD_S = 60.0
-LEAST_S = 0.05  # two looks are this far apart, so that many COMMITs share one
+LEAST_S = 0.1  # two looks are this far apart, so that many COMMITs share one
 EARLY_S = 0.05  # what is due so soon after it was said to be was expected
 
 

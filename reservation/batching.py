@@ -5,6 +5,8 @@ Laws of this file: it knows no SQL and no HTTP.
   him all others of that turn. What comes meanwhile goes together when that flusher is done.
 - Where there is company, batches begin ``pace_s`` apart: after one of several requests the next one waits for so long,
   since two together cost hardly more than one, or until ``enough`` are together. A batch of one ends that.
+- All replicas keep step: they begin at the full multiples of ``pace_s`` by the clock of the day, so that what they
+  commit comes to the stages behind them at once. Clocks that differ cost them that, and nothing else.
 - Another flusher begins only when somebody has waited for longer than a batch takes, or more wait than one batch holds:
   few large batches cost less than many small ones, and one that is stuck must not hold up those behind it.
 - A flusher ends only in the turn in which it has seen an empty queue, so that no wake-up can be lost.
@@ -15,6 +17,7 @@ Laws of this file: it knows no SQL and no HTTP.
 
 import asyncio
 import contextvars
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
@@ -47,7 +50,7 @@ class Batcher(Generic[Q, A]):
 
     ``flushers``: batches under way at a time, at most. ``pace_s``: between the beginnings of two batches of a busy
     time, unless ``enough`` wait (as many as fit if it is None). ``patience_s``: for how long one is left to do it all.
-    ``wait_s``: how long a request may wait to be begun.
+    ``wait_s``: how long a request may wait to be begun. ``day``: the clock of the day, s since 1970.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Batcher(Generic[Q, A]):
         wait_s: float,
         pace_s: float = 0.0,
         enough: int | None = None,
+        day: Callable[[], float] = time.time,
     ) -> None:
         self._decide = decide
         self._flushers_max = flushers
@@ -71,6 +75,7 @@ class Batcher(Generic[Q, A]):
         self._wait_s = wait_s
         self._pace_s = pace_s
         self._enough = enough or batch_max
+        self._day = day
         self._worth_it = asyncio.Event()  # to begin a batch: enough wait, or the pace is over
         self._not_before = 0.0  # by the loop's clock: when the next batch may begin
         self._queue: deque[_Waiting[Q, A]] = deque()
@@ -141,6 +146,9 @@ class Batcher(Generic[Q, A]):
         finally:
             timer.cancel()
 
+    def _to_next_step_s(self) -> float:
+        return self._pace_s - self._day() % self._pace_s if self._pace_s else 0.0
+
     def _take(self) -> list[_Waiting[Q, A]]:
         batch: list[_Waiting[Q, A]] = []
         while self._queue and len(batch) < self._batch_max:
@@ -152,7 +160,7 @@ class Batcher(Generic[Q, A]):
     async def _settle(self, batch: Sequence[_Waiting[Q, A]]) -> None:
         self._size.observe(len(batch))
         company = len(batch) > 1
-        self._not_before = asyncio.get_running_loop().time() + self._pace_s if company else 0.0
+        self._not_before = asyncio.get_running_loop().time() + self._to_next_step_s() if company else 0.0
         try:
             outcomes: Sequence[A | Exception] = await self._decide([waiting.request for waiting in batch])
             if len(outcomes) != len(batch):

@@ -52,6 +52,7 @@ BACKGROUND_CONNECTIONS = 4  # of their own: a rush of buyers must not keep paid 
 # Of their own: a lease is not lost because sales wait to be settled. Two: with lanes one may wait for a row.
 LEASE_CONNECTIONS = 2
 READERS_CONNECTIONS = 2  # nor seat maps from being seen; however many maps are read, no more are read at once
+GATHER_S = 0.004  # replicas decide in step (batching.py): within so long all of them have committed
 REPLICA_ACQUIRE_S = 0.3  # where the primary would answer, nobody waits longer for a replica
 HTTP_DRAIN_S = 5.0
 FEED_DRAIN_S = 3.0
@@ -123,6 +124,7 @@ async def serve(service: Service, settings: ReservationSettings) -> None:
         owner=settings.instance,
         ssl=tls_of(identity, settings.billing_feed_tls_allowed),
         renewals=leases,
+        gather_s=GATHER_S,
     )
     outbox.wakes(relay.wake)
     listener = FeedServer(

@@ -1,8 +1,9 @@
 """One round: every sale of an event, or of all events, twice where the first look finds something."""
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -47,8 +48,8 @@ class Outcome:
 
 
 class Round:
-    """``page_pause_s``: between the pages, for who goes round for ever. ``whole_ledger``: also check the ledger as a
-    whole, which reads every posting; not for one event."""
+    """``rest``: for how long (s) to rest after a page that cost so much CPU (s) here, for who goes round for ever.
+    ``whole_ledger``: also check the ledger as a whole, which reads every posting; not for one event."""
 
     def __init__(
         self,
@@ -57,14 +58,14 @@ class Round:
         limits: Limits,
         *,
         event_id: str | None = None,
-        page_pause_s: float = 0.0,
+        rest: Callable[[float], float] | None = None,
         whole_ledger: bool = True,
     ) -> None:
         self._stores = stores
         self._asking = asking
         self._limits = limits
         self._event_id = event_id
-        self._page_pause_s = page_pause_s
+        self._rest = rest
         self._whole_ledger = whole_ledger and event_id is None
         self.looking = Looking(stores, asking, event_id)
         self._late_since = asyncio.get_running_loop().time()
@@ -103,14 +104,16 @@ class Round:
     async def _sales(self, outcome: Outcome, totals: Totals) -> None:
         self._late_since = asyncio.get_running_loop().time() - await lateness_s(self._stores)
         suspects = Suspects(self._limits.confirm_s)
+        used_s = time.process_time()
         async for deals in self.looking.pages():
             totals.add(deals, self.late_s)
             for deal in deals:
                 suspects.note(judge(deal, self._limits, self.late_s))
             if len(suspects) >= SUSPECTS_MAX:
                 outcome.note(await suspects.confirmed(self.again))
-            if self._page_pause_s:
-                await asyncio.sleep(self._page_pause_s)
+            if self._rest is not None:
+                await asyncio.sleep(self._rest(time.process_time() - used_s))
+                used_s = time.process_time()
         outcome.note(await suspects.confirmed(self.again))
 
     async def _figures(self, _: Outcome, totals: Totals) -> None:

@@ -5,7 +5,8 @@ Laws:
 - What is in memory is bounded: one read of the outbox here, the window in the feed.
 - A wake-up is never lost: ``wake`` is cleared before looking, never after.
 - What comes alone is stamped at once. What comes soon after it waits until PACE_S are over, in company: a transaction
-  here costs as much for a dozen events as for one, and so do those of everybody behind us.
+  here costs as much for a dozen events as for one, and so do those of everybody behind us. Where several processes
+  stage in step, what the first of them has committed waits ``gather_s`` for the others.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ RECHECK_S = 60.0
 # With several lanes another one may have met that receiver already, and wait at a barrier for this one to go back.
 LANES_RECHECK_S = 10.0
 PACE_S = 0.016  # between the beginnings of two stamps, unless more wait than one takes
-MARK_EVERY_S = 0.1  # an ack is noted this often at most; a lost note costs a resend that the receiver drops
+BUSY_S = 0.05  # for so long after it might have stamped again it takes what comes for a part of many
+MARK_EVERY_S = 0.25  # an ack is noted this often at most; a lost note costs a resend that the receiver drops
 
 
 class Pump(Generic[ConnT]):
@@ -42,7 +44,9 @@ class Pump(Generic[ConnT]):
         resume: Resume,
         last_seq: int,
         polling: Polling,
+        gather_s: float = 0.0,
     ) -> None:
+        self._gather_s = gather_s
         self._ledger = ledger
         self._lease = lease
         self._session = session
@@ -53,7 +57,7 @@ class Pump(Generic[ConnT]):
         self._marked = resume.after_seq
         self.progressed = False  # whether the receiver acknowledged anything in this session
         self._stream = ledger.stream
-        self._stamp_at = 0.0  # not before, by the loop's clock
+        self._stamp_at = float("-inf")  # not before, by the loop's clock
         self._full = False  # the last stamp took as much as one takes: there may be more
 
     async def run(self) -> None:
@@ -91,7 +95,10 @@ class Pump(Generic[ConnT]):
         return RECHECK_S if self._ledger.lanes == 1 else LANES_RECHECK_S
 
     async def _keep_pace(self) -> None:
-        pause_s = self._stamp_at - asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        pause_s = self._stamp_at - now
+        if now < self._stamp_at + BUSY_S:
+            pause_s = max(pause_s, self._gather_s)
         if pause_s > 0:
             await asyncio.sleep(pause_s)
 

@@ -49,7 +49,7 @@ STORE_RETRY_S = (0.05, 0.5)  # its pool refuses at once while the store is away:
 LEASE_ASK_PER_TTL = 3  # how often a contender looks at a lease that another holds, and once more when it runs out
 LEASE_OUT_S = 0.01  # how much later than that
 LEASE_WAIT_TTLS = 1.0  # how much later one asks who leaves the lane to others, and twice that who has just let it go
-ANNOUNCE_EVERY_S = 0.005  # at most: many commits share one announcement
+ANNOUNCE_EVERY_S = 0.016  # at most: many commits share one announcement, as they share a stamp (see pump.py)
 LAST_ACK_TIMEOUT_S = 1.0  # best effort when a session ends
 
 log = get_logger("relay")
@@ -58,7 +58,8 @@ log = get_logger("relay")
 class Relay(Generic[ConnT]):
     """Delivers what is staged in ``stream`` to the receiver at ``addresses``. Run one in every replica: one relays,
     the others wait for its lease. ``owner`` names this process (1 to 64 characters), unique among the replicas.
-    ``renewals``: a pool of the same store by which the lease is renewed, where ``pool`` may be full of others."""
+    ``renewals``: a pool of the same store by which the lease is renewed, where ``pool`` may be full of others.
+    ``gather_s``: for how long under load what was committed first waits for what others commit in step with it."""
 
     def __init__(
         self,
@@ -76,8 +77,10 @@ class Relay(Generic[ConnT]):
         lane: Lane | None = None,
         lease: str | None = None,
         renewals: Pool[ConnT] | None = None,
+        gather_s: float = 0.0,
     ) -> None:
         self.stream = stream
+        self._gather_s = gather_s
         self.waits = False  # whether to leave a free lease to the other replicas for a moment
         self.wake = asyncio.Event()  # set it when events were committed in this process: Outbox.wakes(relay.wake)
         self._work = asyncio.Event()  # something may wait in the outbox, whoever said so
@@ -233,7 +236,16 @@ class Relay(Generic[ConnT]):
                 await self._fork(resume, state)
             await self._ledger.resume(resume)
             self._welcomed(session, resume)
-            pump = Pump(self._ledger, self._lease, session, self._work, resume, state.last_seq, self._polling)
+            pump = Pump(
+                self._ledger,
+                self._lease,
+                session,
+                self._work,
+                resume,
+                state.last_seq,
+                self._polling,
+                self._gather_s,
+            )
             await self._pump(session, pump)
         finally:
             await session.close()

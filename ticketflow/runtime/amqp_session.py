@@ -22,6 +22,8 @@ CALL_TIMEOUT_S = 3.0
 CLOSE_TIMEOUT_S = 2.0
 LOST_CLOSE_TIMEOUT_S = 0.1  # to say goodbye costs nothing; to hear it from a dead node would hold up the next session
 IDLE_S = 30.0
+FEW = 64  # deliveries: who has more of them needs no company
+BUSY_S = 0.05  # for so long after the last ones what comes is taken for a part of many
 SUBSCRIPTION_PREFETCH = 10
 
 
@@ -33,6 +35,7 @@ class Session:
         self._channel = connection.channel(self)
         self._publishing = Publishing(connection, self._channel.number, self._given_up)
         self._arrived = asyncio.Event()  # a delivery, or the end
+        self._took_at = float("-inf")  # by the loop's clock
         self._deliveries: deque[Delivery] = deque()
         self.lost: str | None = None  # why
         self.node_failed = False  # whether the next session is better opened at another node
@@ -93,8 +96,9 @@ class Session:
                 await self._bind(queue, exchange, "")
         await self.consume(queue, prefetch=SUBSCRIPTION_PREFETCH)
 
-    async def take(self, most: int, idle_s: float = IDLE_S) -> list[Delivery]:
-        """What has arrived, at most ``most``, in order; none only when nothing came for ``idle_s``.
+    async def take(self, most: int, idle_s: float = IDLE_S, *, gather_s: float = 0.0) -> list[Delivery]:
+        """What has arrived, at most ``most``, in order; none only when nothing came for ``idle_s``. ``gather_s``: for
+        how long, where others came shortly before, a few wait for those that were published with them.
 
         Raises Unavailable once the session is lost.
         """
@@ -107,6 +111,9 @@ class Session:
                 await self._arrived.wait()
         finally:
             timer.cancel()
+        if len(self._deliveries) < FEW and loop.time() < self._took_at + BUSY_S:
+            await asyncio.sleep(gather_s)
+        self._took_at = loop.time()
         self.check()
         return [self._deliveries.popleft() for _ in range(min(most, len(self._deliveries)))]
 

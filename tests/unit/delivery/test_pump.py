@@ -58,9 +58,9 @@ class Store:
         await asyncio.Event().wait()
         return None
 
-    def pump(self) -> Pump[Any]:
+    def pump(self, gather_s: float = 0.0) -> Pump[Any]:
         one = cast(Any, self)
-        return Pump(one, one, one, self.wake, Resume(0, None), 0, Polling(announced=True))
+        return Pump(one, one, one, self.wake, Resume(0, None), 0, Polling(announced=True), gather_s)
 
 
 async def test_what_comes_alone_is_stamped_at_once_and_what_comes_behind_it_goes_together(
@@ -92,4 +92,22 @@ async def test_a_full_stamp_is_followed_by_the_next_one_at_once(monkeypatch: pyt
     await wait_until(lambda: store.sent == [1, 2])
     store.stage(2)
     await wait_until(lambda: store.sent == [1, 2, 3, 4])
+    running.cancel()
+
+
+async def test_under_load_the_first_waits_for_those_that_come_in_step_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pumps, "PACE_S", 0.0)
+    monkeypatch.setattr(pumps, "BUSY_S", 60.0)
+    store = Store()
+    running = asyncio.create_task(store.pump(gather_s=0.5).run())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    store.stage(1)
+    await wait_until(lambda: store.sent == [1])
+    assert loop.time() - began < 0.45
+    store.stage(2)
+    await asyncio.sleep(0.02)
+    store.stage(3)
+    await wait_until(lambda: store.sent == [1, 2, 3, 4, 5, 6])
+    assert store.stamps == [1, 5]
     running.cancel()

@@ -37,6 +37,7 @@ class Desk:
         wait_s: float = 60,
         pace_s: float = 0,
         enough: int | None = None,
+        day_s: float = 0,
     ) -> Batcher[int, int]:
         return Batcher(
             "test",
@@ -48,6 +49,7 @@ class Desk:
             wait_s=wait_s,
             pace_s=pace_s,
             enough=enough,
+            day=lambda: day_s,
         )
 
 
@@ -97,6 +99,20 @@ async def test_who_is_alone_waits_for_nobody_however_often_he_asks() -> None:
     async with asyncio.timeout(30):
         for number in range(50):
             assert await batcher.ask(number) == 2 * number
+
+
+async def test_replicas_keep_step_by_the_clock_of_the_day() -> None:
+    desk = Desk()
+    nearly_there = desk.batcher(pace_s=60, day_s=7 * 60 - 0.1)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*map(nearly_there.ask, (1, 2)))
+        began = asyncio.get_running_loop().time()
+        assert await nearly_there.ask(3) == 6
+    assert 0.09 < asyncio.get_running_loop().time() - began < 30
+    just_begun = desk.batcher(pace_s=60, day_s=7 * 60 + 0.1)
+    await asyncio.gather(*map(just_begun.ask, (4, 5)))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(just_begun.ask(6), 0.3)
 
 
 async def test_a_full_batch_waits_for_nothing() -> None:

@@ -303,6 +303,29 @@ async def test_deliveries_are_put_together_from_whatever_frames_they_come_in() -
         await wait_until(lambda: node.said[-1] == "Basic.Ack")
 
 
+async def test_under_load_a_few_wait_for_those_that_were_published_with_them() -> None:
+    def tell(tag: int) -> None:
+        said = commands.Basic.Deliver("ctag", tag, False, "things", "a.b")
+        node.say(said, header.ContentHeader(0, 1, commands.Basic.Properties()), body.ContentBody(b"x"))
+
+    async def tags() -> list[int]:
+        taken = await asyncio.wait_for(session.take(9, gather_s=0.5), 10)
+        return [delivery.tag for delivery in taken]
+
+    node, loop = Node(), asyncio.get_running_loop()
+    async with session_with(node) as session:
+        await session.consume("box", prefetch=9)
+        began = loop.time()
+        tell(1)
+        assert await tags() == [1]
+        assert loop.time() - began < 0.45
+        taking = asyncio.create_task(tags())
+        tell(2)
+        await asyncio.sleep(0.02)
+        tell(3)
+        assert await taking == [2, 3]
+
+
 # -- heartbeats and the handshake
 
 
