@@ -86,9 +86,12 @@ class Changes:
         wanted = Wanted(order_id, decide, current_correlation(), (), payment_id, authorization_id, recheck)
         return (await self.apply_all(conn, [wanted])).get(order_id)
 
-    async def apply_all(self, conn: Conn, wanted: Sequence[Wanted], *, skip_locked: bool = False) -> dict[str, Changed]:
+    async def apply_all(
+        self, conn: Conn, wanted: Sequence[Wanted], *, skip_locked: bool = False, defer: bool = False
+    ) -> dict[str, Changed]:
         """Changes different orders; those that there are, by id. ``skip_locked``: without those that another
-        transaction has locked, as if they were not there. Raises Retryable, LedgerError."""
+        transaction has locked, as if they were not there. ``defer``: the last writes may go with what the transaction
+        asks next; whether an answer is kept is not certain by then. Raises Retryable, LedgerError."""
         records = await book.lock_all(conn, {one.order_id for one in wanted}, skip_locked=skip_locked)
         there = [(one, records[one.order_id]) for one in wanted if one.order_id in records]
         decided = [(one, record, one.decide(record.order)) for one, record in there]
@@ -112,7 +115,7 @@ class Changes:
         for moved in made:
             if any(fact.code is Code.SEATS_MOVED for fact in moved.decision.facts):
                 await order_rows.replace_lines(writes, moved.record, moved.moved_to)
-        kept = await self._follow(conn, writes, made)
+        kept = await self._follow(conn, writes, made, defer=defer)
         return {
             one.order_id: Changed(decision.order, bool(decision.facts), kept.get(one.payment_id or ""))
             for one, _, decision in decided
@@ -155,9 +158,12 @@ class Changes:
         return True
 
     async def note_all(self, conn: Conn, order_ids: Sequence[str], fact: Fact) -> set[str]:
-        """Writes into the histories of different orders what changes nothing; the ids of those that there are."""
+        """Writes into the histories of different orders what changes nothing, with what is asked next; the ids of those
+        that there are."""
         there = await book.lock_all(conn, order_ids)
-        await order_rows.write_histories(conn, [(order_id, [fact]) for order_id in order_ids if order_id in there])
+        writes = Together(conn)
+        await order_rows.write_histories(writes, [(order_id, [fact]) for order_id in order_ids if order_id in there])
+        writes.defer()
         return set(there)
 
     async def stage(self, conn: Conn, order_id: str, payloads: Sequence[Payload]) -> None:
@@ -175,22 +181,27 @@ class Changes:
             ],
         )
 
-    async def _follow(self, conn: Conn, writes: Together, made: Sequence[_Made]) -> dict[str, Answer]:
+    async def _follow(
+        self, conn: Conn, writes: Together, made: Sequence[_Made], *, defer: bool = False
+    ) -> dict[str, Answer]:
         """What decisions that are written down bring with them, sent with ``writes``; the answers that are kept for
-        payments, by id, as far as that is certain."""
+        payments, by id, as far as that is certain. ``defer``: see ``apply_all``."""
         await order_rows.write_histories(writes, [(one.record.order_id, one.decision.facts) for one in made])
         kept = await self._answers(writes, made)
         if any(fact.code is Code.TICKETS_ISSUED for one in made for fact in one.decision.facts):
             await writes.send()  # whose lines are read next may just have moved
         await self._announce(conn, writes, made)
-        await writes.send()
         entries = [
             entry
             for one in made
             for entry in entries_of(one.record.purchase, one.record.order, one.decision.order, one.record.providers)
         ]
-        if entries:  # last: what many buyers share is locked for the shortest time
-            await ledger.record(conn, entries)
+        if defer and not entries:
+            writes.defer()
+        else:
+            await writes.send()
+            if entries:  # last: what many buyers share is locked for the shortest time
+                await ledger.record(conn, entries)
         for one in made:
             _log(one)
         return kept

@@ -1,6 +1,7 @@
 """From the events of reservation to orders. Each handler writes in the inbox's transaction and never commits.
 
-All of them take many events at once: one statement for each step, whatever their number.
+All of them take many events at once: one statement for each step, whatever their number. What they write last goes
+with what the inbox asks next, unless it is much.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -78,7 +79,7 @@ def handlers(changes: Changes) -> Mapping[str, Handler[Conn]]:
 
     async def apply(conn: Conn, wanted: Sequence[Wanted]) -> None:
         _apart([one.order_id for one in wanted])
-        there = await changes.apply_all(conn, wanted)
+        there = await changes.apply_all(conn, wanted, defer=True)
         for one in wanted:
             if one.order_id not in there:
                 raise Poison(f"there is no order {one.order_id}: its hold.placed was never applied")

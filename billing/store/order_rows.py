@@ -42,10 +42,11 @@ def placed(hold: HoldPlaced, correlation_id: str) -> Placed:
 async def insert_placed(conn: Conn, writes: Ahead, arrived: Sequence[Placed]) -> list[HoldPlaced]:
     """Makes the orders of holds that have none, and their lines; those made. Each hold may come once.
 
-    ``writes``: of ``conn``. The lines' answer is still to come there.
+    ``writes``: of ``conn``, and empty. The lines' answer is still to come there.
     """
     made: Sequence[int] = range(len(arrived))
     await insert_written(writes, INSERT_ORDERS, [one.row for one in arrived])
+    await writes.send()  # in a packet of its own, so that a duplicate in it is an order
     lines = [written(_lines(one.hold.hold_id, one.hold.lines), conn.escape) for one in arrived]
     # As if there were none of them, which is nearly always so; a duplicate undoes the statement and nothing else. One
     # statement: the longest rows of the largest batch fit into it. Of two, the first one's orders would look known.

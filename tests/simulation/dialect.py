@@ -11,7 +11,7 @@ from tests.simulation.dialect_outbox import MemoryOutbox
 from tests.simulation.loop import current_process
 from tests.simulation.rows import InboxEntry, PositionEntry
 from tests.simulation.session import Gone, Session, Victim
-from ticketflow.delivery.dialect import Arrival, Backlog, InboxState, ParkedRow
+from ticketflow.delivery.dialect import Arrival, Backlog, InboxState, ParkedRow, Taken
 
 
 class MemoryInbox:
@@ -51,6 +51,14 @@ class MemoryInbox:
                     new.add(event_id)
         return new
 
+    async def take(self, conn: Session, stream: str, family: str, arrivals: Sequence[Arrival]) -> Taken | None:
+        """As MariaDB does it: what is known ends it, under the lock, and nothing is recorded."""
+        state = await self.lock_inbox(conn, stream)
+        if any(conn.get("inbox", came.event_id) is not None for came in arrivals):
+            return None
+        new = await self.record(conn, stream, arrivals)
+        return Taken(state, new, await self.parked_keys(conn, family, [came.key for came in arrivals]))
+
     async def purge_inbox(self, conn: Session, age_s: float, rows_max: int) -> int:
         await conn.statement()
         old = clock_of(conn) - age_s
@@ -80,6 +88,11 @@ class MemoryInbox:
     async def parked_count(self, conn: Session, stream: str) -> int:
         await conn.statement()
         return sum(at == stream for _, (at, _epoch, _row) in conn.rows("parked"))
+
+    # -- what handlers have asked
+
+    async def settle(self, conn: Session) -> None:
+        """Nothing is asked here that is not waited for."""
 
 
 class MemoryDialect(MemoryOutbox, MemoryLanes, MemoryInbox, MemoryForks, MemoryHoles):

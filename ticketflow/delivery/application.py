@@ -1,8 +1,16 @@
-"""One transaction of an inbox: position, dedup, effects, parking, watermark. All of it commits, or nothing does."""
+"""One transaction of an inbox: position, dedup, effects, parking, watermark. All of it commits, or nothing does.
 
-from collections.abc import Mapping, Sequence
+Laws:
+- The position is locked before anything else is asked.
+- Events are taken at first for what they nearly always are: they follow the watermark, and are new. So dedup keys are
+  recorded in the packet that locks the position. Where they are not, nothing of that stays: see ``Dialect.take``.
+- What a handler leaves to be carried out with the next statement is carried out before the next handler begins.
+"""
+
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic, TypeVar
 
 from ticketflow.delivery import metrics
 from ticketflow.delivery.dialect import Arrival, ConnT, Dialect, InboxState, ParkedRow, Pool
@@ -15,6 +23,8 @@ from ticketflow.runtime.errors import Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import bind_correlation, get_logger
 
 BARRIER_RETRY_S = 0.5  # hint to a lane that waits for another
+
+T = TypeVar("T")
 
 log = get_logger("inbox")
 
@@ -35,6 +45,23 @@ class Tally:
     duplicates: int = 0
     ignored: list[Item] = field(default_factory=list)
     parked: list[ParkedRow] = field(default_factory=list)
+
+
+class _NotAsTaken(Exception):
+    """What was recorded at once should not have been: all of it is rolled back, and done again step by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """How a transaction stands before anything has an effect. ``items``: those above the watermark, none when all is
+    applied; ``new``: ids of those of their events that are recorded now; ``blocked``: keys that have events parked."""
+
+    state: InboxState
+    items: Sequence[Item]
+    verdict: Verdict | None
+    new: set[str]
+    blocked: set[str]
+    ready: Prepared
 
 
 @dataclass(slots=True)
@@ -70,24 +97,25 @@ class Application(Generic[ConnT]):
         fenced, another epoch, a barrier that has to wait), Unavailable, Retryable, Indefinite: nothing of these is an
         event's fault.
         """
+        if verdict is None and all(item.envelope is not None for item in items) and not is_barrier(items[0]):
+            with suppress(_NotAsTaken):
+                return await self._run(hello, items, None, singly, at_once=True)
+        return await self._run(hello, items, verdict, singly, at_once=False)
+
+    async def _run(
+        self, hello: Hello, items: Sequence[Item], verdict: Verdict | None, singly: bool, *, at_once: bool
+    ) -> int | Failed:
         progress, tally = _Progress(), Tally()
         try:
             async with self._pool.transaction() as conn:
-                state = await self._position(conn, hello)
-                fresh = [item for item in items if item.seq > state.watermark]
-                if not fresh:
-                    return state.watermark
-                if fresh[0].seq > state.watermark + 1:
-                    raise Refusal(Code.GAP, f"the watermark is {state.watermark}; {fresh[0].seq} does not follow it")
-                if fresh[0].seq != items[0].seq:
-                    verdict = None  # the event it was meant for is settled: an unknown COMMIT had happened after all
-                if is_barrier(fresh[0]) and verdict is None:
-                    progress.applying = fresh[0].seq
-                    await self._wait_for_lanes(conn, hello.stream, fresh[0])
-                    progress.applying = None
-                await self._apply(conn, hello.stream, state, fresh, verdict, singly, progress, tally)
+                begun, ready = await self._at_once(conn, hello, items) if at_once else (None, None)
+                if begun is None:
+                    begun = await self._step_by_step(conn, hello, items, verdict, ready, progress)
+                if not begun.items:
+                    return begun.state.watermark
+                await self._apply(conn, hello.stream, begun, singly, progress, tally)
                 progress.complete = True
-        except (Unavailable, Indefinite, Refusal):
+        except (Unavailable, Indefinite, Refusal, _NotAsTaken):
             raise
         except Exception as error:
             if self._dialect.is_store_fault(error):
@@ -95,16 +123,59 @@ class Application(Generic[ConnT]):
             if progress.applying is None and not progress.complete and not progress.ran:
                 raise  # a bug of ours, or no schema: no event is to blame
             return Failed(progress.applying, error)
-        self._tell(hello.stream, tally, fresh[-1].seq)
-        return fresh[-1].seq
+        self._tell(hello.stream, tally, items[-1].seq)
+        return items[-1].seq
+
+    async def _at_once(self, conn: ConnT, hello: Hello, items: Sequence[Item]) -> tuple[_Begun | None, Prepared]:
+        """None: one of them may be known, and nothing is recorded. Raises _NotAsTaken."""
+        taking = self._dialect.take(conn, hello.stream, self._family, _arrivals(items))
+        taken, ready = await self._beside(taking, items)
+        if taken is None:
+            return None, ready
+        state = _standing(taken.state, hello)
+        if items[0].seq != state.watermark + 1:
+            raise _NotAsTaken
+        return _Begun(state, items, None, taken.new, taken.blocked, ready), ready
+
+    async def _step_by_step(
+        self,
+        conn: ConnT,
+        hello: Hello,
+        items: Sequence[Item],
+        verdict: Verdict | None,
+        ready: Prepared | None,
+        progress: _Progress,
+    ) -> _Begun:
+        state = await self._position(conn, hello)
+        fresh = [item for item in items if item.seq > state.watermark]
+        if not fresh:
+            return _Begun(state, fresh, None, set(), set(), NOTHING)
+        if fresh[0].seq > state.watermark + 1:
+            raise Refusal(Code.GAP, f"the watermark is {state.watermark}; {fresh[0].seq} does not follow it")
+        if fresh[0].seq != items[0].seq:
+            verdict = None  # the event it was meant for is settled: an unknown COMMIT had happened after all
+        if is_barrier(fresh[0]) and verdict is None:
+            progress.applying = fresh[0].seq
+            await self._wait_for_lanes(conn, hello.stream, fresh[0])
+            progress.applying = None
+        came = _arrivals(fresh)
+        recording = self._dialect.record(conn, hello.stream, came)
+        if ready is None:
+            new, ready = await self._beside(recording, fresh)
+        else:
+            new = await recording
+        blocked = await self._dialect.parked_keys(conn, self._family, sorted({one.key for one in came}))
+        return _Begun(state, fresh, verdict, new, blocked, ready)
+
+    async def _beside(self, asked: Coroutine[Any, Any, T], items: Sequence[Item]) -> tuple[T, Prepared]:
+        """What the store answers, and what the handlers need not make of ``items`` any more."""
+        if len(items) == 1 or not self._prepares:
+            return await asked, NOTHING
+        envelopes = [item.envelope for item in items if item.envelope is not None]
+        return await beside(asked, lambda: prepared(envelopes, self._handlers))
 
     async def _position(self, conn: ConnT, hello: Hello) -> InboxState:
-        state = await self._dialect.lock_inbox(conn, hello.stream)
-        if state is None or state.epoch != hello.epoch:
-            raise Refusal(Code.SENDER_BEHIND, f"stream {hello.stream} is not in epoch {hello.epoch} here")
-        if hello.fence < state.fence:
-            raise Refusal(Code.FENCED, f"fence {hello.fence} is older than {state.fence}")
-        return state
+        return _standing(await self._dialect.lock_inbox(conn, hello.stream), hello)
 
     async def _wait_for_lanes(self, conn: ConnT, stream: str, item: Item) -> None:
         """Refuse the barrier ``item`` while another lane is behind what it requires: that one was sent this far before,
@@ -123,17 +194,12 @@ class Application(Generic[ConnT]):
         self,
         conn: ConnT,
         stream: str,
-        state: InboxState,
-        items: Sequence[Item],
-        verdict: Verdict | None,
+        begun: _Begun,
         singly: bool,
         progress: _Progress,
         tally: Tally,
     ) -> None:
-        came = [Arrival(item.envelope.id, item.seq, item.envelope.key) for item in items if item.envelope is not None]
-        new, ready = await self._record(conn, stream, came, items)
-        keys = {item.envelope.key for item in items if item.envelope is not None}
-        blocked = await self._dialect.parked_keys(conn, self._family, sorted(keys))
+        state, items, new, blocked = begun.state, begun.items, begun.new, begun.blocked
         passed: list[tuple[str | None, int]] = []  # without a dedup key of their own, and no holes for that
         due: dict[str, Item] = {}  # by dedup key
         for item in items:
@@ -146,16 +212,16 @@ class Application(Generic[ConnT]):
                 tally.duplicates += 1
             else:
                 new.discard(envelope.id)  # the same event twice in one batch
-                if verdict is not None and item is items[0]:
+                if begun.verdict is not None and item is items[0]:
                     blocked.add(envelope.key)
-                    tally.parked.append(parked(item, verdict))
+                    tally.parked.append(parked(item, begun.verdict))
                 elif envelope.key in blocked:
                     tally.parked.append(parked(item, BEHIND))
                 elif envelope.kind in self._handlers:
                     due[envelope.id] = item
                 elif envelope.kind != BARRIER:
                     tally.ignored.append(item)
-        await self._effects(conn, due, ready, singly, progress)
+        await self._effects(conn, due, begun.ready, singly, progress)
         tally.applied = len(due)
         if passed:
             first_time = await self._dialect.pass_over(conn, stream, state.epoch, passed)
@@ -165,32 +231,24 @@ class Application(Generic[ConnT]):
         if not await self._dialect.advance_inbox(conn, stream, state.watermark, items[-1].seq):
             raise Retryable(f"stream {stream}: the watermark moved under its lock")
 
-    async def _record(
-        self, conn: ConnT, stream: str, came: Sequence[Arrival], items: Sequence[Item]
-    ) -> tuple[set[str], Prepared]:
-        """Which events are new, and what their handlers need not make of them any more."""
-        recording = self._dialect.record(conn, stream, came)
-        if len(items) == 1 or not self._prepares:
-            return await recording, NOTHING
-        envelopes = [item.envelope for item in items if item.envelope is not None]
-        return await beside(recording, lambda: prepared(envelopes, self._handlers))
-
     async def _effects(
         self, conn: ConnT, due: Mapping[str, Item], ready: Prepared, singly: bool, progress: _Progress
     ) -> None:
         envelopes = [item.envelope for item in due.values() if item.envelope is not None]
         groups = [[envelope] for envelope in envelopes] if singly else together(envelopes, self._handlers)
-        for group in groups:
+        for number, group in enumerate(groups):
             handler = self._handlers[group[0].kind]
             progress.ran = True
             if len(group) > 1:
                 assert isinstance(handler, Batched)
                 await handler.many(conn, group, ready)
-                continue
-            envelope = group[0]
-            progress.applying = due[envelope.id].seq
-            with bind_correlation(envelope.correlation_id, envelope.traceparent):
-                await handler(conn, envelope)
+            else:
+                envelope = group[0]
+                progress.applying = due[envelope.id].seq
+                with bind_correlation(envelope.correlation_id, envelope.traceparent):
+                    await handler(conn, envelope)
+            if singly or number < len(groups) - 1:  # what the last of a batch leaves goes with what follows here
+                await self._dialect.settle(conn)
             progress.applying = None
 
     def _tell(self, stream: str, tally: Tally, watermark: int) -> None:
@@ -222,3 +280,16 @@ class Application(Generic[ConnT]):
 def is_barrier(item: Item) -> bool:
     """Whether it is delivery's own event between two numbers of lanes: see lanes_barrier.py."""
     return item.envelope is not None and item.envelope.kind == BARRIER
+
+
+def _standing(state: InboxState | None, hello: Hello) -> InboxState:
+    """The position, if ``hello`` may go on from there."""
+    if state is None or state.epoch != hello.epoch:
+        raise Refusal(Code.SENDER_BEHIND, f"stream {hello.stream} is not in epoch {hello.epoch} here")
+    if hello.fence < state.fence:
+        raise Refusal(Code.FENCED, f"fence {hello.fence} is older than {state.fence}")
+    return state
+
+
+def _arrivals(items: Sequence[Item]) -> list[Arrival]:
+    return [Arrival(item.envelope.id, item.seq, item.envelope.key) for item in items if item.envelope is not None]

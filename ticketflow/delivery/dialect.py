@@ -65,6 +65,15 @@ class InboxState(NamedTuple):
     fence: int
 
 
+class Taken(NamedTuple):
+    """What a transaction of an inbox begins with. ``new``: the ids recorded now; ``blocked``: keys that have events
+    parked."""
+
+    state: InboxState | None
+    new: set[str]
+    blocked: set[str]
+
+
 class ParkedRow(NamedTuple):
     """An event that is set aside. ``event_id`` is None, and key and kind are empty, when the body is no event."""
 
@@ -260,6 +269,12 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         Retryable when another transaction recorded one of them meanwhile."""
         ...
 
+    async def take(self, conn: ConnInT, stream: str, family: str, arrivals: Sequence[Arrival]) -> Taken | None:
+        """``lock_inbox``, then ``record``, then ``parked_keys`` of ``family``: at once, so that what is recorded has to
+        be rolled back unless the state is as it has to be. None: nothing is recorded, since one of them may be known;
+        the transaction goes on with the same, one by one. ``arrivals``: some."""
+        ...
+
     async def purge_inbox(self, conn: ConnInT, age_s: float, rows_max: int) -> int:
         """Delete dedup keys older than ``age_s``, but none whose event is parked; how many. Up to which seq they are
         gone is noted: see ``floor_seq``."""
@@ -274,6 +289,13 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         ...
 
     async def parked_count(self, conn: ConnInT, stream: str) -> int: ...
+
+    # -- what handlers have asked
+
+    async def settle(self, conn: ConnInT) -> None:
+        """Have carried out what was asked of ``conn`` and not waited for, where a driver can do that; raise what
+        becomes of it, as the next statement would."""
+        ...
 
     # -- audit
 

@@ -1,24 +1,28 @@
 """The receiving end in MariaDB (aiomysql): inbox, parked. See postgres_inbox.py, method for method."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import pymysql.err
 
-from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow
+from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow, Taken
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 from ticketflow.runtime.errors import Retryable
+from ticketflow.runtime.mariadb_rows import written
+from ticketflow.runtime.mariadb_text import filled
 
+LOCK = "SELECT epoch, watermark, fence FROM delivery_inbox_stream WHERE stream = %s FOR UPDATE"
 RECORD = "INSERT INTO delivery_inbox (event_id, stream, seq, event_key)"
 FEW_PARKED = 32  # keys
+PARKED_OF = "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s AND event_key IN %s"
+PARKED = "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s LIMIT %s"
 
 
 class MariaDBInbox:
     # -- inbox
 
     async def lock_inbox(self, conn: Connection, stream: str) -> InboxState | None:
-        rows = await fetch(
-            conn, "SELECT epoch, watermark, fence FROM delivery_inbox_stream WHERE stream = %s FOR UPDATE", (stream,)
-        )
+        rows = await fetch(conn, LOCK, (stream,))
         return InboxState(*rows[0]) if rows else None
 
     async def ensure_inbox(self, conn: Connection, stream: str, epoch: int, fence: int) -> None:
@@ -45,12 +49,11 @@ class MariaDBInbox:
         )
 
     async def record(self, conn: Connection, stream: str, arrivals: Sequence[Arrival]) -> set[str]:
-        first = {arrival.event_id: arrival for arrival in reversed(arrivals)}  # of an id that comes twice, the first
+        first = _first(arrivals)
         if not first:
             return set()
-        all_new = [(came.event_id, stream, came.seq, came.key) for came in first.values()]
         try:  # as it nearly always is; a duplicate undoes the statement and nothing else
-            await insert(conn, RECORD, all_new)
+            await insert(conn, RECORD, [_row(stream, came) for came in first.values()])
             return set(first)
         except pymysql.err.IntegrityError:
             pass
@@ -58,13 +61,28 @@ class MariaDBInbox:
             row[0]
             for row in await fetch(conn, "SELECT event_id FROM delivery_inbox WHERE event_id IN %s", (list(first),))
         }
-        new = [(came.event_id, stream, came.seq, came.key) for came in first.values() if came.event_id not in known]
+        new = [_row(stream, came) for came in first.values() if came.event_id not in known]
         if new:
             try:
                 await insert(conn, RECORD, new)
             except pymysql.err.IntegrityError as error:
                 raise Retryable("another transaction recorded one of these events") from error
         return {row[0] for row in new}
+
+    async def take(self, conn: Connection, stream: str, family: str, arrivals: Sequence[Arrival]) -> Taken | None:
+        # In one packet: each is carried out when the one before it has been, and what is parked is looked up under the
+        # lock. The keys are one statement, however many they are: what ends it has recorded none of them.
+        first = _first(arrivals)
+        keys = {came.key for came in first.values()}
+        recording = f"{RECORD} VALUES {','.join(written([_row(stream, came) for came in first.values()], conn.escape))}"
+        try:
+            position, _, parked = await conn.ask_all(
+                [filled(LOCK, (stream,), conn.escape), recording, filled(*_parked(family, keys), conn.escape)]
+            )
+        except pymysql.err.IntegrityError:  # of the only one of them that writes
+            return None
+        state = InboxState(*position.rows[0]) if position.rows else None
+        return Taken(state, set(first), await self._parked_of(conn, family, keys, parked.rows))
 
     async def purge_inbox(self, conn: Connection, age_s: float, rows_max: int) -> int:
         gone = await fetch(
@@ -102,20 +120,36 @@ class MariaDBInbox:
     async def parked_keys(self, conn: Connection, stream: str, keys: Sequence[str]) -> set[str]:
         if not keys:
             return set()
-        if len(keys) > FEW_PARKED:  # to ask for so many costs more than to be told what there is, which is little
-            rows = await fetch(
-                conn,
-                "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s LIMIT %s",
-                (stream, FEW_PARKED + 1),
-            )
-            if len(rows) <= FEW_PARKED:
-                return {row[0] for row in rows}.intersection(keys)
-        rows = await fetch(
-            conn,
-            "SELECT DISTINCT event_key FROM delivery_parked WHERE stream = %s AND event_key IN %s",
-            (stream, list(keys)),
-        )
-        return {row[0] for row in rows}
+        return await self._parked_of(conn, stream, keys, await fetch(conn, *_parked(stream, keys)))
+
+    async def _parked_of(
+        self, conn: Connection, stream: str, keys: Collection[str], rows: Sequence[tuple[Any, ...]]
+    ) -> set[str]:
+        """Which of ``keys`` have events parked, when ``rows`` is the answer to ``_parked``."""
+        if len(keys) > FEW_PARKED and len(rows) > FEW_PARKED:
+            rows = await fetch(conn, PARKED_OF, (stream, sorted(keys)))
+        return {row[0] for row in rows}.intersection(keys)
 
     async def parked_count(self, conn: Connection, stream: str) -> int:
         return int((await fetch(conn, "SELECT COUNT(*) FROM delivery_parked WHERE stream = %s", (stream,)))[0][0])
+
+    # -- what handlers have asked
+
+    async def settle(self, conn: Connection) -> None:
+        await conn.settle()
+
+
+def _first(arrivals: Sequence[Arrival]) -> dict[str, Arrival]:
+    """By id; of one that comes twice, the first."""
+    return {arrival.event_id: arrival for arrival in reversed(arrivals)}
+
+
+def _row(stream: str, came: Arrival) -> tuple[Any, ...]:
+    return came.event_id, stream, came.seq, came.key
+
+
+def _parked(stream: str, keys: Collection[str]) -> tuple[str, tuple[Any, ...]]:
+    """To ask for many keys costs more than to be told what there is, which is little, or more than FEW_PARKED."""
+    if len(keys) > FEW_PARKED:
+        return PARKED, (stream, FEW_PARKED + 1)
+    return PARKED_OF, (stream, sorted(keys))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow
+from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow, Taken
 from ticketflow.delivery.postgres_driver import Connection, count
 
 
@@ -57,6 +57,12 @@ class PostgresInbox:
         )
         return {row[0] for row in rows}
 
+    async def take(self, conn: Connection, stream: str, family: str, arrivals: Sequence[Arrival]) -> Taken | None:
+        # Three statements: one would look for what is parked as of before it had waited for its lock.
+        state = await self.lock_inbox(conn, stream)
+        new = await self.record(conn, stream, arrivals)
+        return Taken(state, new, await self.parked_keys(conn, family, list({came.key for came in arrivals})))
+
     async def purge_inbox(self, conn: Connection, age_s: float, rows_max: int) -> int:
         purged: int = await conn.fetchval(
             """
@@ -107,3 +113,8 @@ class PostgresInbox:
 
     async def parked_count(self, conn: Connection, stream: str) -> int:
         return cast(int, await conn.fetchval("SELECT count(*) FROM delivery_parked WHERE stream = $1", stream))
+
+    # -- what handlers have asked
+
+    async def settle(self, conn: Connection) -> None:
+        """Whoever asks asyncpg waits for the answer."""

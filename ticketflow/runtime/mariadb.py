@@ -87,6 +87,7 @@ class MariaDBPool(Store[Connection]):
     async def _commit(self, connection: Connection) -> None:
         if self._lost(connection):
             raise Unavailable("the connection was lost before COMMIT")
+        await connection.settle()  # whatever becomes of that: nothing is committed
         try:
             async with asyncio.timeout(self._commit_timeout_s):
                 await connection.commit()

@@ -14,6 +14,7 @@ from ticketflow.runtime.address import Address
 from ticketflow.runtime.dial import Patience, first_to_answer
 from ticketflow.runtime.keepalive import watch_peer
 from ticketflow.runtime.mariadb_answer import Answer, Check, OutOfStep, Result
+from ticketflow.runtime.mariadb_deferred import Deferred, Statement
 from ticketflow.runtime.mariadb_faults import CONNECT_FAULTS, is_answer
 from ticketflow.runtime.mariadb_text import Params, filled
 from ticketflow.runtime.slot import Place
@@ -37,11 +38,16 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
     heard_at = float("-inf")  # the last answer, by the loop's clock
     begins_with_next = False  # see begin_with_next
 
+    def __init__(self, **account: Any) -> None:
+        super().__init__(**account)
+        self._deferred = Deferred()
+
     async def query(self, sql: Any, unbuffered: bool = False) -> Any:
+        await self.settle()
         async with asyncio.timeout(self.answer_timeout_s):
             if self.begins_with_next:
                 self.begins_with_next = False
-                await self._asked(b"BEGIN")
+                await self._asked(b"BEGIN", Answer())
             return await super().query(sql, unbuffered)
 
     async def ask(self, statement: str, params: Params = None, check: Check | None = None) -> Result:
@@ -55,39 +61,66 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
         return result
 
     async def ask_all(self, statements: Sequence[str]) -> list[Result]:
-        """Several in one packet, in their order; the server stops at the first that fails, whose error is raised."""
+        """Several in one packet, in their order, behind those that are deferred; the server stops at the first that
+        fails, whose error is raised."""
+        deferred = self._deferred.taken()
         begins, self.begins_with_next = self.begins_with_next, False
-        text = ";".join(["BEGIN", *statements] if begins else statements)
-        async with asyncio.timeout(self.answer_timeout_s):
-            answer = await self._asked(text.encode("utf-8", "surrogateescape"))
-            if answer.warnings:
-                told = await self._asked(b"SHOW WARNINGS")
-                for *_, message in told.results[-1].rows:
-                    warnings.warn(str(message), Warning, stacklevel=3)
-        return answer.results[1:] if begins else answer.results
+        ahead = ["BEGIN"] * begins + [statement for statement, _ in deferred]
+        answer = Answer()
+        try:
+            async with asyncio.timeout(self.answer_timeout_s):
+                await self._asked(";".join([*ahead, *statements]).encode("utf-8", "surrogateescape"), answer)
+                if answer.warnings:
+                    told = Answer()
+                    await self._asked(b"SHOW WARNINGS", told)
+                    for *_, message in told.results[-1].rows:
+                        warnings.warn(str(message), Warning, stacklevel=3)
+        except Exception as error:
+            self._deferred.answered(deferred, answer.results[begins:], error)
+            raise
+        self._deferred.answered(deferred, answer.results[begins:], None)
+        return answer.results[len(ahead) :]
 
     async def begin(self) -> None:
-        await self._asked(b"BEGIN")
+        await self._asked(b"BEGIN", Answer())
 
     def begin_with_next(self) -> None:
         """A transaction begins with the next statement, in the same packet; none that asks nothing."""
         self.begins_with_next = True
 
+    def defer(self, statements: Sequence[Statement]) -> None:
+        """Has them carried out in the transaction that is open, before whatever is asked next: see Deferred."""
+        if not self.begins_with_next and not self.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            raise RuntimeError("what is deferred belongs to a transaction, and there is none")
+        self._deferred.add(statements)
+
+    @property
+    def defers(self) -> bool:
+        """Whether the transaction is not what its user takes it for until ``settle``."""
+        return bool(self._deferred)
+
+    async def settle(self) -> None:
+        """Has what is deferred carried out now."""
+        if self._deferred:
+            await self.ask_all([])
+
     async def commit(self) -> None:
+        await self.settle()
         if self.begins_with_next:
             self.begins_with_next = False
             return
-        await self._asked(b"COMMIT")
+        await self._asked(b"COMMIT", Answer())
 
     async def rollback(self) -> None:
+        self._deferred.forget()
         if self.begins_with_next:
             self.begins_with_next = False
             return
-        await self._asked(b"ROLLBACK")
+        await self._asked(b"ROLLBACK", Answer())
 
-    async def _asked(self, statement: bytes) -> Answer:
+    async def _asked(self, statement: bytes, answer: Answer) -> None:
         await self._execute_command(COMMAND.COM_QUERY, statement)
-        answer, reader = Answer(), self._reader
+        reader = self._reader
         try:
             while not answer.take(reader._buffer):
                 if (fault := reader.exception()) is not None:
@@ -107,7 +140,6 @@ class TimedConnection(aiomysql.Connection):  # type: ignore[misc]
                 self.server_status = answer.server_status
         reader._maybe_resume_transport()
         self.heard_at = self._loop.time()
-        return answer
 
 
 class MariaDBDriver:
@@ -199,8 +231,8 @@ class MariaDBDriver:
         return bool(reader.eof_received or reader.at_eof() or reader.exception() is not None)
 
     def usable(self, connection: TimedConnection) -> bool:
-        """Open, in step with the server (nothing unread), and not in a transaction."""
-        if self.lost(connection) or connection._reader._buffer:
+        """Open, in step with the server (nothing unread, nothing still to be sent), and not in a transaction."""
+        if self.lost(connection) or connection._reader._buffer or connection.defers:
             return False
         return not connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
 

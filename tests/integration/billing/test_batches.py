@@ -9,6 +9,7 @@ import pytest
 
 from billing.orders.handlers import TwoKeys, handlers
 from tests.integration.billing.world import Sale, World
+from tests.support.packets import packets
 from ticketflow.delivery import Batched, Poison
 from ticketflow.delivery.metrics import FALLBACKS
 from ticketflow.events import (
@@ -160,6 +161,49 @@ async def test_a_hold_that_is_an_order_already_takes_nothing_from_its_neighbours
         assert len(told) == 1
     assert fallbacks() == before
     assert await parked(world) == []
+
+
+async def test_new_holds_and_ends_of_orders_take_four_packets_each_batch(world: World) -> None:
+    new, old = sales(world, 20), await placed(world, 20)
+    expiring, releasing, *others = old
+    with packets() as sent:
+        await world.feed(*(sale.event(sale.hold) for sale in new))
+        await world.feed(*(sale.event(HoldExpired(hold_id=sale.hold_id)) for sale in (expiring, *others)))
+        await world.feed(releasing.event(HoldReleased(hold_id=releasing.hold_id)))
+        await world.feed(expiring.event(HoldReturned(hold_id=expiring.hold_id, return_id=new_id(), unit_ids=[])))
+    assert [text for text in sent if text == "COMMIT"] == ["COMMIT"] * 4
+    assert len(sent) == 4 * 4
+    assert await expiring.codes() == ["order_pending", "hold_ended", "order_failed", "seats_returned"]
+    assert await releasing.codes() == ["order_pending", "hold_ended", "order_failed"]
+
+
+async def test_of_orders_that_are_known_nothing_is_written_twice(world: World) -> None:
+    known = await placed(world, 2)
+    new = sales(world, 3)
+    frame = [sale.event(sale.hold) for sale in (new[0], known[0], new[1], known[1], new[2])]
+    with packets() as sent:
+        await world.feed(*frame)
+    assert sum("INSERT INTO orders" in text for text in sent) == 2, "with those that are known, and without"
+    await world.feed(*frame)
+    for sale in (*known, *new):
+        assert await sale.codes() == ["order_pending"]
+        lines = await world.rows("SELECT unit_id FROM order_lines WHERE order_id = %s", sale.hold_id)
+        assert len(lines) == len(sale.hold.lines)
+        assert len(await world.staged(sale.hold_id)) == 1
+    assert await parked(world) == []
+
+
+async def test_a_duplicate_that_is_no_order_parks_nobody_but_its_own_event(world: World) -> None:
+    made = sales(world, 8)
+    wrong = made[3]
+    line = wrong.hold.lines[0]
+    wrong.hold = msgspec.structs.replace(wrong.hold, lines=[line, line], total_minor=2 * line.price_minor)
+    await world.feed(*(sale.event(sale.hold) for sale in made))
+    assert await parked(world) == [(wrong.hold_id, "failed")]
+    rows = await world.rows("SELECT order_id FROM orders")
+    assert {row["order_id"] for row in rows} == {sale.hold_id for sale in made if sale is not wrong}
+    for sale in made:
+        assert len(await world.staged(sale.hold_id)) == (0 if sale is wrong else 1)
 
 
 async def test_two_keys_for_one_order_are_taken_one_after_the_other(world: World) -> None:
