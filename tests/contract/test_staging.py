@@ -155,6 +155,46 @@ async def test_whoever_holds_the_stream_holds_its_lease(store: Store) -> None:
     await releasing
 
 
+async def test_a_stream_that_stands_as_it_was_seen_is_held_and_stamped_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = await leader(store)
+    await ledger.state()
+    for name in ("hold_stream", "lock_stream", "stamp"):
+        monkeypatch.setattr(store.dialect, name, None, raising=False)
+    await stage(store, event("a"), event("b"))
+    assert (await ledger.stamp()).last_seq == 2
+    assert await ledger.stamp() == (2, [])
+    await stage(store, event("c"))
+    assert (await ledger.stamp()).last_seq == 3
+    assert await store.seqs(STREAM) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "UPDATE delivery_stream SET epoch = epoch + 1",
+        "UPDATE delivery_stream SET last_seq = 5",
+        "UPDATE delivery_stream SET lanes = 2",
+        "UPDATE delivery_stream SET barrier_due = '{}'",
+        "UPDATE delivery_lease SET token = token + 1",
+        "UPDATE delivery_lease SET expires_at = '2020-01-01'",
+        "DELETE FROM delivery_stream",
+    ],
+)
+async def test_one_that_stands_otherwise_is_not_touched_at_once(store: Store, elsewhere: str) -> None:
+    lease = contender(store, "one")
+    assert await lease.acquire()
+    async with store.pool.transaction() as conn:
+        await store.dialect.ensure_stream(conn, STREAM)
+        seen = await store.dialect.lock_stream(conn, STREAM)
+    await stage(store, event("a"))
+    await store.do(elsewhere)
+    async with store.pool.transaction() as conn:
+        assert await store.dialect.stamp_at_once(conn, lease.name, lease.token, STREAM, seen, 256) is None
+    assert await store.seqs(STREAM) == [None]
+
+
 async def test_two_that_both_believe_to_lead_do_not_stamp_a_row_twice(store: Store) -> None:
     # The same token twice: as near to two leaders as the lease lets anyone come.
     first = await leader(store)

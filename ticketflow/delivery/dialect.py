@@ -127,6 +127,13 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         stream."""
         ...
 
+    async def stamp_at_once(
+        self, conn: ConnInT, lease: str, token: int, stream: str, seen: StreamState, rows_max: int
+    ) -> list[OutboxRow] | None:
+        """``hold_stream`` and ``stamp`` for a stream of one lane that stands as it was ``seen``: epoch, last_seq, no
+        other lanes, no barrier due. None when it does not, or the lease is not the token's: then nothing is stamped."""
+        ...
+
     async def read(self, conn: ConnInT, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         """Stamped rows after ``after_seq``, up to and with ``upto_seq``, in order of seq. Bounded at both ends, so
         that no plan of the store can make it depend on the backlog."""

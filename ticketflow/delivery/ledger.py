@@ -134,7 +134,9 @@ class Ledger(Generic[ConnT]):
         """Stamp committed rows, and what they are: they need not be read again."""
 
         async def attempt() -> tuple[StreamState, list[OutboxRow]]:
-            async with self._lease.transaction_by(self._hold_stream) as (conn, state):
+            async with self._lease.transaction_by(lambda conn: self._at_once(conn, rows_max)) as (conn, (state, made)):
+                if made is not None:
+                    return state._replace(last_seq=made[-1].seq if made else state.last_seq), made
                 self._check(state)
                 if self._is_due(state):
                     state = await self._stamp_barrier(conn, state)
@@ -147,8 +149,19 @@ class Ledger(Generic[ConnT]):
         state, rows = await retrying(attempt)
         self._noted(state)
         if self._seen is not None:
-            self._seen = self._seen._replace(last_seq=state.last_seq)
+            self._seen = state
         return Stamped(state.last_seq, rows)
+
+    async def _at_once(self, conn: ConnT, rows_max: int) -> tuple[StreamState, list[OutboxRow] | None]:
+        """As what was seen last, with the rows; or, if that is not how the stream stands, its state, locked."""
+        seen = self._seen
+        if seen is not None and self._slots(seen.lanes) is None and not seen.barrier_due:
+            rows = await self._dialect.stamp_at_once(
+                conn, self._lease.name, self._lease.check(), self.stream, seen, rows_max
+            )
+            if rows is not None:
+                return seen, rows
+        return await self._hold_stream(conn), None
 
     async def _hold_stream(self, conn: ConnT) -> StreamState:
         state = await self._dialect.hold_stream(conn, self._lease.name, self._lease.check(), self.stream)

@@ -13,6 +13,7 @@ FIRST_KEPT = (
     "SELECT seq FROM delivery_outbox FORCE INDEX (delivery_outbox_seq)"
     " WHERE stream = %s AND seq > 0 ORDER BY seq LIMIT 1"
 )
+_WAITING = "SELECT position, body FROM delivery_outbox WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT %s"
 _ADVANCE = "UPDATE delivery_stream SET last_seq = %s WHERE stream = %s AND last_seq = %s"
 _HOLD = "UPDATE delivery_lease SET uses = uses + 1 WHERE name = %s AND token = %s AND expires_at > UTC_TIMESTAMP(6)"
 _IN_TTL = "UTC_TIMESTAMP(6) + INTERVAL %s SECOND"
@@ -56,14 +57,24 @@ class MariaDBOutbox:
         # The positions come from a plain read: an UPDATE that looked for NULLs would wait for every open staging
         # transaction. Only a stamper changes unstamped rows, and the stream's lock lets one of them in. INTERVAL finds
         # the number of a position by halving, where FIELD would compare each with all.
-        waiting = await fetch(
+        waiting = await fetch(conn, _WAITING, (stream, rows_max))
+        return await stamped(conn, stream, after_seq, waiting) if waiting else []
+
+    async def stamp_at_once(
+        self, conn: Connection, lease: str, token: int, stream: str, seen: StreamState, rows_max: int
+    ) -> list[OutboxRow] | None:
+        held, state, waiting = await ask_together(
             conn,
-            "SELECT position, body FROM delivery_outbox WHERE stream = %s AND seq IS NULL ORDER BY position LIMIT %s",
-            (stream, rows_max),
+            (_HOLD, (lease, token)),
+            (f"{_STATE} WHERE stream = %s FOR UPDATE", (stream,)),
+            (_WAITING, (stream, rows_max)),
         )
-        if not waiting:
-            return []
-        return await stamped(conn, stream, after_seq, waiting)
+        if not held.affected or not state.rows:
+            return None
+        now = StreamState(*state.rows[0])
+        if (now.epoch, now.last_seq, now.lanes, now.barrier_due) != (seen.epoch, seen.last_seq, 1, ""):
+            return None
+        return await stamped(conn, stream, seen.last_seq, waiting.rows) if waiting.rows else []
 
     async def read(self, conn: Connection, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         rows = await fetch(

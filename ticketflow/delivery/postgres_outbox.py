@@ -26,6 +26,31 @@ _STAMP = """
 """
 
 
+# The same in one statement. It sees what was committed before it waited for its locks; and where somebody has stamped
+# meanwhile, last_seq has moved, and there is nothing to hold.
+_STAMP_AT_ONCE = """
+    WITH held AS (
+        SELECT FROM delivery_lease AS l, delivery_stream AS s
+        WHERE l.name = $1 AND l.token = $2 AND l.expires_at > clock_timestamp() AND s.stream = $3
+          AND s.epoch = $4 AND s.last_seq = $5 AND s.lanes = 1 AND s.barrier_due = ''
+        FOR UPDATE OF l, s
+    ), stamped AS (
+        UPDATE delivery_outbox AS o SET seq = $5::bigint + batch.n
+        FROM unnest(ARRAY(
+            SELECT position FROM delivery_outbox
+            WHERE stream = $3 AND seq IS NULL AND EXISTS (SELECT FROM held) ORDER BY position LIMIT $6
+        )) WITH ORDINALITY AS batch (position, n)
+        WHERE o.position = batch.position AND o.seq IS NULL RETURNING o.seq, o.body
+    ), moved AS (
+        UPDATE delivery_stream SET last_seq = (SELECT max(seq) FROM stamped)
+        WHERE stream = $3 AND last_seq = $5 AND EXISTS (SELECT FROM stamped) RETURNING last_seq
+    )
+    SELECT seq, body, EXISTS (SELECT FROM moved), true FROM stamped
+    UNION ALL SELECT NULL, NULL, true, EXISTS (SELECT FROM held) WHERE NOT EXISTS (SELECT FROM stamped)
+    ORDER BY seq
+"""
+
+
 def stamped(rows: Sequence[Any]) -> list[OutboxRow] | None:
     """What a statement that stamps returns: seq, body, whether last_seq was moved."""
     if rows and not rows[0][2]:
@@ -61,6 +86,14 @@ class PostgresOutbox:
 
     async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> list[OutboxRow] | None:
         return stamped(await conn.fetch(_STAMP, stream, after_seq, rows_max))
+
+    async def stamp_at_once(
+        self, conn: Connection, lease: str, token: int, stream: str, seen: StreamState, rows_max: int
+    ) -> list[OutboxRow] | None:
+        rows = await conn.fetch(_STAMP_AT_ONCE, lease, token, stream, seen.epoch, seen.last_seq, rows_max)
+        if rows[0][0] is None:
+            return [] if rows[0][3] else None
+        return stamped(rows)
 
     async def read(self, conn: Connection, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         rows = await conn.fetch(
