@@ -1,9 +1,13 @@
-"""billing apply: hold.placed from the listener to the order book, as batches and one by one.
+"""billing apply: hold.placed from the listener to the order book, as batches, and by the driver itself.
 
-Both sides are the listener's own path, ``Inbox.apply`` with billing's handlers: an order, its lines, its history, the
-event for the portal in the outbox, dedup key and watermark, COMMIT flushed. Ours gets as many events at once as a feed
-session hands over when they queue up, on as many lanes as there are cores. The other side gets one at a time, on eight
+Both sides write the same rows into the same tables: an order, its lines, its history, the event for the portal in the
+outbox, dedup key and watermark, COMMIT flushed. Ours is the listener's own path, ``Inbox.apply`` with billing's
+handlers, and gets as many events at once as a feed session hands over when they queue up, on as many lanes as there are
+cores. The other side is what one would write with aiomysql (apply_peer.py): an event a transaction, on eight
 connections that have a stream each, so that their COMMITs share flushes.
+
+``ours_one_by_one_events_per_s`` is our own path with an event at a time on as many connections, the other side of once:
+what batches gain by themselves.
 """
 
 import asyncio
@@ -13,7 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from statistics import median
 
-from bench import apply_ceilings
+from bench import apply_ceilings, apply_peer
 from bench.apply_events import SEATS, placed
 from bench.goal import Goal, Measured
 from bench.run import Run
@@ -55,8 +59,9 @@ class Stream:
 
 
 class Bench:
-    def __init__(self, pool: MariaDBPool) -> None:
+    def __init__(self, pool: MariaDBPool, peer: apply_peer.Peer) -> None:
         self._pool = pool
+        self._peer = peer
         self._lanes = [Stream(pool, f"reservation.{n}") for n in range(LANES)]
         self._many = [Stream(pool, f"single-{n}") for n in range(CONNECTIONS)]
         self._sent = 0
@@ -73,7 +78,14 @@ class Bench:
         return OURS_EVENTS / (time.perf_counter() - began)
 
     async def other(self) -> float:
-        """Events/s, each in a transaction of its own."""
+        """Events/s by the driver itself."""
+        bodies = self._made(OTHER_EVENTS)
+        began = time.perf_counter()
+        await self._peer.take(bodies)
+        return OTHER_EVENTS / (time.perf_counter() - began)
+
+    async def one_by_one(self) -> float:
+        """Events/s of ours, each in a transaction of its own."""
         bodies = self._made(OTHER_EVENTS)
         began = time.perf_counter()
         await asyncio.gather(*(stream.take(bodies[n::CONNECTIONS], 1) for n, stream in enumerate(self._many)))
@@ -101,18 +113,23 @@ class Bench:
 
 
 async def measure(run: Run) -> Measured:
-    async with run.mariadb() as (_, database), opened(database, FOLDERS) as pool:
-        bench = Bench(pool)
+    async with (
+        run.mariadb() as (_, database),
+        opened(database, FOLDERS) as pool,
+        apply_peer.opened(database, CONNECTIONS) as peer,
+    ):
+        bench = Bench(pool, peer)
         await bench.greet()
         rounds = await run.interleaved(bench.ours, bench.other)
         one_lane = median([await bench.ours(1) for _ in rounds])
+        one_by_one = median([await bench.one_by_one() for _ in rounds])
         await bench.check()
         run.tell("the ceilings: the same rows, and nothing else")
         ceilings = await apply_ceilings.measure(pool, LANES)
     measured = Measured(rounds)
     return Measured(
         rounds,
-        {"one_lane_events_per_s": one_lane}
+        {"one_lane_events_per_s": one_lane, "ours_one_by_one_events_per_s": one_by_one}
         | {f"ceiling_{name}_events_per_s": rate for name, rate in ceilings.items()}
         | {f"of_{name}": measured.ours / rate for name, rate in ceilings.items()},
     )
@@ -143,7 +160,7 @@ GOALS = (
     Goal(
         "apply",
         f"billing's listener takes hold.placed into the order book, as many at once as queue up, in {LANES} lanes",
-        f"the same handlers, one event a transaction on {CONNECTIONS} connections",
+        f"the same rows by aiomysql itself, one event a transaction on {CONNECTIONS} connections",
         "events/s",
         "at least",
         10,
