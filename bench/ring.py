@@ -1,10 +1,12 @@
 """End to end: from a buyer's request through all four services to the portal's commit."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from statistics import quantiles
 from typing import Any
 
 from bench.cpu import used_s
+from bench.disk import flushes
 from bench.goal import Goal, Measured, Round
 from bench.ring_load import Load
 from bench.ring_stack import RingStack, ring_stack
@@ -14,6 +16,7 @@ from drills.machine import machine
 CONNECTIONS = 32
 LOAD_S = 6.0
 P99_MS_MAX = 50.0
+SETTLE_S = 3.0
 
 Measure = Callable[[Run], Coroutine[Any, Any, Measured]]
 
@@ -36,9 +39,12 @@ def at_full_speed(*, pay: bool) -> Measure:
     return measure
 
 
-async def one(stack: RingStack, *, pay: bool, name: str, rate: float = 0.0) -> tuple[float, dict[str, float]]:
-    """How many a second from the first request to the portal's last commit, and their CPU by program in us each."""
-    event_id, seats = await stack.event(name)
+async def one(
+    stack: RingStack, *, pay: bool, name: str, rate: float = 0.0, event: tuple[str, list[str]] | None = None
+) -> tuple[float, dict[str, float]]:
+    """How many a second from the first request to the portal's last commit, and their CPU by program in us each.
+    ``event``: to sell; else a new one."""
+    event_id, seats = event or await stack.event(name)
     before = stack.cpu_s()
     report = await stack.load(
         Load(stack.ring.stack.settings.http_port, event_id, seats, CONNECTIONS, LOAD_S, rate=rate, pay=pay)
@@ -60,13 +66,16 @@ def paced(*, pay: bool) -> Measure:
         async with ring_stack(run) as stack:
             await one(stack, pay=pay, name="warm up")
             for number in range(1, run.rounds + 1):
+                # Before anything is measured: 50,000 new seats keep Postgres and the replicas busy for some seconds.
+                sold_out, (event_id, seats) = [await stack.event(f"{name} {number}") for name in ("most", "paced")]
+                await asyncio.sleep(SETTLE_S)
                 # Anew for each round: this machine changes its speed by the minute.
-                most, _ = await one(stack, pay=pay, name=f"most {number}")
+                most, _ = await one(stack, pay=pay, name=f"most {number}", event=sold_out)
                 rate = most / 2
                 run.tell(f"half of the maximum is {rate:,.0f}/s")
-                event_id, seats = await stack.event(f"paced {number}")
                 port = stack.ring.stack.settings.http_port
-                report = await stack.load(Load(port, event_id, seats, CONNECTIONS, LOAD_S, rate=rate, pay=pay))
+                async with flushes(stack.ring.stack.places.postgres.parent) as disk:
+                    report = await stack.load(Load(port, event_id, seats, CONNECTIONS, LOAD_S, rate=rate, pay=pay))
                 assert not report.refused, report.refused
                 committed = await stack.committed(event_id, len(report.began), "CONFIRMED" if pay else "")
                 whole_ms = [1000 * (committed[hold] - at) for hold, at in report.began.items()]
@@ -77,6 +86,8 @@ def paced(*, pay: bool) -> Measure:
                     "end to end p50, ms": round(_percentile(whole_ms, 50), 1),
                     "HTTP p50, ms": round(_percentile(answers_ms, 50), 1),
                     "HTTP p99, ms": round(_percentile(answers_ms, 99), 1),
+                    "disk: p99 of a flush, ms": round(_percentile(disk.took_ms, 99), 1),
+                    "disk: slowest flush, ms": round(max(disk.took_ms), 1),
                 }
                 run.tell(f"round {number} of {run.rounds}: p99 {p99_ms:.1f} ms; {notes}")
                 found.append((Round(p99_ms, P99_MS_MAX), notes))
