@@ -10,7 +10,7 @@ from bench.ring_load import Load
 from bench.ring_stack import RingStack, ring_stack
 from bench.run import Run
 from drills.machine import machine
-from ticketflow.delivery.pump import PACE_S
+from reservation.store_placing import PACE_S
 
 POINT_S = 5.0
 CALIBRATED_AT = 0.1  # of the maximum
@@ -18,7 +18,7 @@ CHECKED_AT = (0.3, 0.5)
 BY_ITSELF = ("postgres", "mariadb", "rabbitmq", "nginx")  # many processes or threads: as many cores as there are
 
 
-MOMENT_S = PACE_S  # of the relays, which bring the others their batches
+MOMENT_S = PACE_S  # of the front, which brings the others their batches
 
 
 async def measure(run: Run) -> Measured:
