@@ -44,6 +44,14 @@ class MemoryOutbox:
         waiting = sorted(at for at, row in conn.rows("outbox") if row.seq is None and row.stream == stream)[:rows_max]
         return await stamped(conn, stream, waiting, after_seq)
 
+    async def stamp_at_once(
+        self, conn: Session, lease: str, token: int, stream: str, seen: StreamState, rows_max: int
+    ) -> list[OutboxRow] | None:
+        now = await self.hold_stream(conn, lease, token, stream)
+        if now is None or now[:2] != seen[:2] or now.lanes != 1 or now.barrier_due:
+            return None
+        return await self.stamp(conn, stream, seen.last_seq, rows_max)
+
     async def read(self, conn: Session, stream: str, after_seq: int, upto_seq: int) -> list[OutboxRow]:
         await conn.statement()
         return sorted(
