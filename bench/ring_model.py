@@ -1,11 +1,12 @@
 """The queueing model of docs/capacity.md against the ring itself: calibrated at one rate, checked at two others."""
 
+import asyncio
 from statistics import mean
 
 from bench.cpu import used_s
 from bench.goal import Goal, Measured, Round
 from bench.model import Point, Stage, calibrated
-from bench.ring import CONNECTIONS, one
+from bench.ring import CONNECTIONS, SETTLE_S, one
 from bench.ring_load import Load
 from bench.ring_stack import RingStack, ring_stack
 from bench.run import Run
@@ -16,8 +17,6 @@ POINT_S = 5.0
 CALIBRATED_AT = 0.1  # of the maximum
 CHECKED_AT = (0.3, 0.5)
 BY_ITSELF = ("postgres", "mariadb", "rabbitmq", "nginx")  # many processes or threads: as many cores as there are
-
-
 MOMENT_S = PACE_S  # of the front, which brings the others their batches
 
 
@@ -51,6 +50,7 @@ async def measure(run: Run) -> Measured:
 async def point(stack: RingStack, rate: float) -> Point:
     """What a hold costs at that rate, and takes: from when its request was due to the portal's commit."""
     event_id, seats = await stack.event("paced")
+    await asyncio.sleep(SETTLE_S)
     port = stack.ring.stack.settings.http_port
     before = stack.cpu_s()
     report = await stack.load(Load(port, event_id, seats, CONNECTIONS, POINT_S, rate=rate))
