@@ -1,4 +1,4 @@
-"""What the disk itself does meanwhile: how long a small write takes until it is flushed, a few times a second.
+"""What the disk itself does meanwhile: how long a small write takes until it is flushed, some forty times a second.
 
 A sale is flushed six times on its way, one after the other, so that no percentile of it can be better than the disk's.
 """

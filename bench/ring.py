@@ -67,10 +67,10 @@ def paced(*, pay: bool) -> Measure:
             await one(stack, pay=pay, name="warm up")
             for number in range(1, run.rounds + 1):
                 # Before anything is measured: 50,000 new seats keep Postgres and the replicas busy for some seconds.
-                sold_out, (event_id, seats) = [await stack.event(f"{name} {number}") for name in ("most", "paced")]
+                at_most, (event_id, seats) = [await stack.event(f"{name} {number}") for name in ("most", "paced")]
                 await asyncio.sleep(SETTLE_S)
                 # Anew for each round: this machine changes its speed by the minute.
-                most, _ = await one(stack, pay=pay, name=f"most {number}", event=sold_out)
+                most, _ = await one(stack, pay=pay, name=f"most {number}", event=at_most)
                 rate = most / 2
                 run.tell(f"half of the maximum is {rate:,.0f}/s")
                 port = stack.ring.stack.settings.http_port

@@ -97,7 +97,7 @@ class Pump(Generic[ConnT]):
     async def _keep_pace(self) -> None:
         now = asyncio.get_running_loop().time()
         pause_s = self._stamp_at - now
-        if now < self._stamp_at + BUSY_S:
+        if not self._full and now < self._stamp_at + BUSY_S:
             pause_s = max(pause_s, self._gather_s)
         if pause_s > 0:
             await asyncio.sleep(pause_s)

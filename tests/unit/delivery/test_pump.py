@@ -87,7 +87,7 @@ async def test_a_full_stamp_is_followed_by_the_next_one_at_once(monkeypatch: pyt
     monkeypatch.setattr(pumps, "PACE_S", 60.0)
     monkeypatch.setattr(pumps, "ROWS_MAX", 2)
     store = Store()
-    running = asyncio.create_task(store.pump().run())
+    running = asyncio.create_task(store.pump(gather_s=60.0).run())
     store.stage(2)
     await wait_until(lambda: store.sent == [1, 2])
     store.stage(2)
