@@ -39,10 +39,10 @@ class Store:
         return self.waiting > 0
 
     async def stamp(self) -> Stamped:
-        rows = [OutboxRow(self.last_seq + 1 + n, b"") for n in range(self.waiting)]
+        rows = [OutboxRow(self.last_seq + 1 + n, b"") for n in range(min(self.waiting, pumps.ROWS_MAX))]
         if rows:
             self.stamps.append(len(rows))
-        self.waiting, self.last_seq = 0, self.last_seq + len(rows)
+        self.waiting, self.last_seq = self.waiting - len(rows), self.last_seq + len(rows)
         return Stamped(self.last_seq, rows)
 
     async def read(self, after_seq: int, upto_seq: int) -> list[OutboxRow]:
@@ -87,7 +87,7 @@ async def test_a_full_stamp_is_followed_by_the_next_one_at_once(monkeypatch: pyt
     monkeypatch.setattr(pumps, "PACE_S", 60.0)
     monkeypatch.setattr(pumps, "ROWS_MAX", 2)
     store = Store()
-    running = asyncio.create_task(store.pump(gather_s=60.0).run())
+    running = asyncio.create_task(store.pump().run())
     store.stage(2)
     await wait_until(lambda: store.sent == [1, 2])
     store.stage(2)
@@ -110,4 +110,15 @@ async def test_under_load_the_first_waits_for_those_that_come_in_step_with_it(mo
     store.stage(3)
     await wait_until(lambda: store.sent == [1, 2, 3, 4, 5, 6])
     assert store.stamps == [1, 5]
+    running.cancel()
+
+
+async def test_behind_a_full_stamp_nothing_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pumps, "BUSY_S", 120.0)
+    monkeypatch.setattr(pumps, "ROWS_MAX", 2)
+    store = Store()
+    running = asyncio.create_task(store.pump(gather_s=60.0).run())
+    store.stage(5)
+    await wait_until(lambda: store.sent == [1, 2, 3, 4, 5])
+    assert store.stamps == [2, 2, 1]
     running.cancel()
