@@ -9,7 +9,7 @@ import pytest
 from tests.support.waiting import wait_until
 from ticketflow.delivery import pump as pumps
 from ticketflow.delivery.dialect import OutboxRow
-from ticketflow.delivery.ledger import Stamped
+from ticketflow.delivery.ledger import ROWS_MAX, Stamped
 from ticketflow.delivery.polling import Polling
 from ticketflow.delivery.pump import Pump
 from ticketflow.delivery.resume import Resume
@@ -20,6 +20,7 @@ class Store:
 
     stream = "s"
     lanes = 1
+    rows_max = ROWS_MAX
 
     def __init__(self) -> None:
         self.waiting = self.last_seq = 0
@@ -39,7 +40,7 @@ class Store:
         return self.waiting > 0
 
     async def stamp(self) -> Stamped:
-        rows = [OutboxRow(self.last_seq + 1 + n, b"") for n in range(min(self.waiting, pumps.ROWS_MAX))]
+        rows = [OutboxRow(self.last_seq + 1 + n, b"") for n in range(min(self.waiting, self.rows_max))]
         if rows:
             self.stamps.append(len(rows))
         self.waiting, self.last_seq = self.waiting - len(rows), self.last_seq + len(rows)
@@ -117,6 +118,7 @@ async def test_behind_a_full_stamp_nothing_is_gathered(monkeypatch: pytest.Monke
     monkeypatch.setattr(pumps, "BUSY_S", 120.0)
     monkeypatch.setattr(pumps, "ROWS_MAX", 2)
     store = Store()
+    store.rows_max = 2
     running = asyncio.create_task(store.pump(gather_s=60.0).run())
     store.stage(5)
     await wait_until(lambda: store.sent == [1, 2, 3, 4, 5])
