@@ -19,9 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import uvloop
 
-from bench import capacity, comparison, profiling, results, table
+from bench import capacity, comparison, process, profiling, results, table
 from bench.catalogue import GOALS
 from bench.goal import Goal
 from bench.run import ROUNDS, Run
@@ -65,7 +64,7 @@ def _measure(goals: list[Goal], asked: argparse.Namespace) -> int:
         print(f"-- {number} of {len(goals)}: {goal.name}: {goal.what}", file=sys.stderr, flush=True)
         try:
             with contextlib.redirect_stdout(sys.stderr):  # what the parts say; stdout is for results
-                measured = uvloop.run(goal.measure(Run(goal.name, asked.rounds)))
+                measured = process.run(goal.measure(Run(goal.name, asked.rounds)))
         except Exception as error:  # one that fails must not cost the others their figures
             print(f"{goal.name}: not measured: {error!r}", file=sys.stderr, flush=True)
             continue
@@ -114,7 +113,7 @@ def _profile(parser: argparse.ArgumentParser, folders: list[str]) -> int:
     if len(folders) != 1:
         parser.error("profile takes the folder to write to")
     Path(folders[0]).mkdir(parents=True, exist_ok=True)
-    uvloop.run(profiling.profile(Run("profile"), Path(folders[0])))
+    process.run(profiling.profile(Run("profile"), Path(folders[0])))
     return 0
 
 

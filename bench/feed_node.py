@@ -12,8 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-import uvloop
-
+from bench import process
 from ticketflow.runtime import log
 
 ORDER_TIMEOUT_S = 60.0  # an order that takes longer hangs
@@ -55,4 +54,4 @@ def _say(what: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], json.loads(sys.argv[2])))
+    process.run(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -7,8 +7,7 @@ import os
 import sys
 from urllib.parse import urlsplit
 
-import uvloop
-
+from bench import process
 from ticketflow.delivery import Inbox, MariaDBDialect, PostgresDialect, Relay
 from ticketflow.events import Envelope, HoldPlaced
 from ticketflow.feed import Address, FeedServer
@@ -49,4 +48,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    process.run(main(int(sys.argv[1])))

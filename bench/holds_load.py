@@ -13,8 +13,8 @@ from collections import Counter
 from typing import cast
 
 import msgspec
-import uvloop
 
+from bench import process
 from ticketflow.events import new_id
 
 ANSWER_TIMEOUT_S = 30.0
@@ -145,4 +145,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    process.run(main())

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import uvloop
 
+from bench import process
 from reservation import bodies
 from ticketflow.runtime.health import Health
 from ticketflow.runtime.http import HttpServer, Reply, Request, Route
@@ -67,4 +67,4 @@ async def serve(dsn: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(os.environ["BENCH_DSN"], int(sys.argv[1])))
+    process.run(serve(os.environ["BENCH_DSN"], int(sys.argv[1])))

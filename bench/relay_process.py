@@ -6,8 +6,8 @@ from contextlib import nullcontext
 from typing import Any
 
 import msgspec
-import uvloop
 
+from bench import process
 from bench.relay_store import Where, opened
 from ticketflow.delivery import Relays, polling
 from ticketflow.feed import Address
@@ -44,4 +44,4 @@ def _only_polls(dialect: Any, every_s: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    process.run(main())

@@ -10,8 +10,8 @@ import time
 from uuid import uuid4
 
 import msgspec
-import uvloop
 
+from bench import process
 from bench.http_client import Connection, connect, post
 
 NOT_YET_S = 0.01  # between two requests to pay for an order that has not reached billing
@@ -109,5 +109,5 @@ async def pay(connection: Connection, order_id: str, token: str, report: Report)
 
 
 if __name__ == "__main__":
-    told = uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Load)))
+    told = process.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Load)))
     sys.stdout.buffer.write(msgspec.json.encode(told))

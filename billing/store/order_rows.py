@@ -14,7 +14,7 @@ from billing.store.book import Record
 from billing.store.times import of_us
 from ticketflow.events import HoldLine, HoldPlaced, Ticket, new_id
 from ticketflow.runtime.mariadb import Ahead, execute, query
-from ticketflow.runtime.mariadb_rows import insert, insert_written, written
+from ticketflow.runtime.mariadb_rows import insert, insert_values, values
 
 Conn = Any  # aiomysql has no types
 
@@ -28,15 +28,15 @@ _DUPLICATE = 1062
 
 
 class Placed(NamedTuple):
-    """A hold that came. ``row``: its order, as it stands behind VALUES."""
+    """A hold that came, and the row of its order."""
 
     hold: HoldPlaced
-    row: str
+    row: tuple[Any, ...]
 
 
 def placed(hold: HoldPlaced, correlation_id: str) -> Placed:
     """With the correlation id of its request."""
-    return Placed(hold, written([_order(hold, correlation_id)], _no_such_type)[0])
+    return Placed(hold, _order(hold, correlation_id))
 
 
 async def insert_placed(conn: Conn, writes: Ahead, arrived: Sequence[Placed]) -> list[HoldPlaced]:
@@ -44,10 +44,10 @@ async def insert_placed(conn: Conn, writes: Ahead, arrived: Sequence[Placed]) ->
 
     ``writes``: of ``conn``, and empty. The lines' answer is still to come there.
     """
-    made: Sequence[int] = range(len(arrived))
-    await insert_written(writes, INSERT_ORDERS, [one.row for one in arrived])
+    made = list(arrived)
+    await insert(writes, INSERT_ORDERS, [one.row for one in made])
     await writes.send()  # in a packet of its own, so that a duplicate in it is an order
-    lines = [written(_lines(one.hold.hold_id, one.hold.lines), conn.escape) for one in arrived]
+    lines = values(_lines_of(made), conn.escape)
     # As if there were none of them, which is nearly always so; a duplicate undoes the statement and nothing else. One
     # statement: the longest rows of the largest batch fit into it. Of two, the first one's orders would look known.
     try:
@@ -58,14 +58,15 @@ async def insert_placed(conn: Conn, writes: Ahead, arrived: Sequence[Placed]) ->
         order_ids = sorted(one.hold.hold_id for one in arrived)
         rows = await query(conn, "SELECT order_id FROM orders WHERE order_id IN %s", (order_ids,))
         known = {row["order_id"] for row in rows}
-        made = [number for number, one in enumerate(arrived) if one.hold.hold_id not in known]
-        await insert_written(writes, INSERT_ORDERS, [arrived[number].row for number in made])
-    await insert_written(writes, INSERT_LINES, [text for number in made for text in lines[number]])
-    return [arrived[number].hold for number in made]
+        made = [one for one in arrived if one.hold.hold_id not in known]
+        await insert(writes, INSERT_ORDERS, [one.row for one in made])
+        lines = values(_lines_of(made), conn.escape)
+    await insert_values(writes, INSERT_LINES, lines)
+    return [one.hold for one in made]
 
 
-def _no_such_type(value: object) -> str:
-    raise TypeError(f"{type(value).__name__} in an order's row")
+def _lines_of(made: Sequence[Placed]) -> list[tuple[Any, ...]]:
+    return [row for one in made for row in _lines(one.hold.hold_id, one.hold.lines)]
 
 
 def _order(hold: HoldPlaced, correlation_id: str) -> tuple[Any, ...]:

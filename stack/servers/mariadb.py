@@ -56,7 +56,7 @@ class MariaDBServer(Server):
                     f"--extra-file={accounts}",
                     "--auth-root-authentication-method=normal",
                     "--skip-test-db",
-                    "--innodb-log-file-size=32M",
+                    "--innodb-log-file-size=512M",
                     *self._run_as(),
                 ],
                 "making the data folder",
@@ -74,8 +74,8 @@ class MariaDBServer(Server):
             "socket": "mariadb.sock",  # below the data folder: a full path may be too long for a socket
             "pid-file": "mariadb.pid",
             "innodb-flush-log-at-trx-commit": 1,
-            "innodb-buffer-pool-size": "64M",
-            "innodb-log-file-size": "32M",
+            "innodb-buffer-pool-size": "512M",
+            "innodb-log-file-size": "512M",
             "max-connections": 200,
             "character-set-server": "utf8mb4",
             "collation-server": "utf8mb4_bin",  # names are compared as they are written

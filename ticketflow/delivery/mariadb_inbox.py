@@ -8,7 +8,7 @@ import pymysql.err
 from ticketflow.delivery.dialect import Arrival, InboxState, ParkedRow, Taken
 from ticketflow.delivery.mariadb_driver import Connection, fetch, insert, write
 from ticketflow.runtime.errors import Retryable
-from ticketflow.runtime.mariadb_rows import written
+from ticketflow.runtime.mariadb_rows import values
 from ticketflow.runtime.mariadb_text import filled
 
 LOCK = "SELECT epoch, watermark, fence FROM delivery_inbox_stream WHERE stream = %s FOR UPDATE"
@@ -74,7 +74,7 @@ class MariaDBInbox:
         # lock. The keys are one statement, however many they are: what ends it has recorded none of them.
         first = _first(arrivals)
         keys = {came.key for came in first.values()}
-        recording = f"{RECORD} VALUES {','.join(written([_row(stream, came) for came in first.values()], conn.escape))}"
+        recording = f"{RECORD} VALUES {values([_row(stream, came) for came in first.values()], conn.escape).text}"
         try:
             position, _, parked = await conn.ask_all(
                 [filled(LOCK, (stream,), conn.escape), recording, filled(*_parked(family, keys), conn.escape)]

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import uvloop
 
 from ticketflow.runtime.errors import SettingsError
+from ticketflow.runtime.garbage import look_seldom
 from ticketflow.runtime.health import Health
 from ticketflow.runtime.log import get_logger
 
@@ -140,6 +141,7 @@ async def _live(build: Callable[[Service], Awaitable[None]], name: str, instance
     log.info("starting")
     started = await _built(build, service)
     if started:
+        look_seldom()
         log.info("started")
         await service.stopping.wait()
     log.info("draining")
