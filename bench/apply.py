@@ -32,9 +32,9 @@ from ticketflow.runtime.mariadb import Connection, MariaDBPool, query
 from ticketflow.runtime.migrate import migrate
 
 BATCH_EVENTS = Limits().batch_events_max
-OURS_EVENTS, OTHER_EVENTS = 8 * BATCH_EVENTS, 960
+OURS_EVENTS, OTHER_EVENTS = 16 * BATCH_EVENTS, 960
 CONNECTIONS = 8
-LANES = 2  # of ours, as `lanes set 2` makes them: one batch is decoded while the server writes another
+LANES = 4  # of ours, as `lanes set 4` makes them: while the server writes some, another is decoded
 
 
 class Stream:
