@@ -7,7 +7,8 @@ machine can carry them: their size is where both agree.
 
 On one machine the stages share its cores, and each has one batch at a time: they stretch each other as a finite number
 of sources does, see sharing.py. A hold waits for a part of the work that its batch sets in motion (acknowledgements
-and the like come after): that is measured once, at a low rate, as are the waits that cost no CPU.
+and the like come after): that is measured once, at a low rate, as are the waits that cost no CPU, beside those that are
+meant: for company.
 
 A stage that is one process has one core at most, however many there are: it saturates at 1 / its CPU.
 """
@@ -88,8 +89,11 @@ class Model(NamedTuple):
         return alone_s * stretch(used, cores, len(self.stages))
 
 
-def calibrated(stages: Sequence[Stage], low: Point, cores: int, moment_s: float = 0.0) -> Model:
-    """The model that has, at a low rate, the CPU and the mean that were measured there."""
+def calibrated(
+    stages: Sequence[Stage], low: Point, cores: int, moment_s: float = 0.0, known_waits_ms: float = 0.0
+) -> Model:
+    """The model that has, at a low rate, the CPU and the mean that were measured there. ``known_waits_ms``: what a hold
+    waits because the settings say so; the rest is first of all work."""
     bare = Model(stages, 0.0, 0.0, moment_s)
 
     def dear_enough(alone_us: float) -> bool:
@@ -97,7 +101,7 @@ def calibrated(stages: Sequence[Stage], low: Point, cores: int, moment_s: float 
 
     model = bare if dear_enough(0.0) else bare._replace(alone_us=_least(dear_enough, 0.0, 1e6))
     all_ms = model.response_ms(low.rate_per_s, cores)
-    awaited = min(1.0, low.mean_ms / all_ms)
+    awaited = min(1.0, max(0.0, low.mean_ms - known_waits_ms) / all_ms)
     return model._replace(awaited=awaited, waits_ms=low.mean_ms - awaited * all_ms)
 
 

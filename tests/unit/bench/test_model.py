@@ -38,6 +38,12 @@ def test_or_how_much_of_the_work_nobody_waits_for() -> None:
     assert model.response_ms(10, 2) == pytest.approx(2.0)
 
 
+def test_waits_that_are_meant_are_no_work() -> None:
+    model = calibrated(STAGES, Point(10, cpu_us=3500, mean_ms=5.0), cores=2, known_waits_ms=3.0)
+    assert model.waits_ms == pytest.approx(3.0)
+    assert model.response_ms(10, cores=2) == pytest.approx(5.0)
+
+
 def test_holds_of_one_moment_share_what_a_batch_costs() -> None:
     model = Model(STAGES, 0.0, alone_us=3000, moment_s=0.01)
     assert model.cpu_us_at(0.001, 64) == pytest.approx(500 + 3000, abs=1)
