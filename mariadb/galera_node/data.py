@@ -7,7 +7,7 @@ from mariadb.galera_node import position
 from mariadb.galera_node.position import Position
 from mariadb.galera_node.settings import CONFIG, DATA, EMPTY, HOME, RUN
 
-RECOVER_TIMEOUT_S = 120  # InnoDB replays 32 MB of log at most; this is for a machine in trouble
+RECOVER_TIMEOUT_S = 120  # InnoDB replays 128 MB of log at most; this is for a machine in trouble
 SAVED_STATE = DATA / "grastate.dat"
 COMPONENT = HOME / "component"  # beside the data, which a state transfer replaces; view.sh writes it
 BORN = DATA / "born"  # there until the data is that of a cluster, or about to be overwritten with it
