@@ -66,8 +66,8 @@ class PostgresServer(Server):
             "port": self.port,
             "unix_socket_directories": "",  # nothing needs one, and its path may be too long for a socket
             "max_connections": 200,  # two replicas, portal, relays, LISTEN connections, and a test session's pools
-            "shared_buffers": "64MB",
-            "max_wal_size": "512MB",
+            "shared_buffers": "256MB",  # memory is taken as it is needed
+            "max_wal_size": "2GB",  # with 512 MB full load makes a checkpoint a minute, and whole pages of log
             "fsync": "on",
             "full_page_writes": "on",
             "synchronous_commit": "on",
