@@ -2,9 +2,9 @@
 
 Both sides write the same rows into the same tables: an order, its lines, its history, the event for the portal in the
 outbox, dedup key and watermark, COMMIT flushed. Ours is the listener's own path, ``Inbox.apply`` with billing's
-handlers, and gets as many events at once as a feed session hands over when they queue up, on as many lanes as there are
-cores. The other side is what one would write with aiomysql (apply_peer.py): an event a transaction, on eight
-connections that have a stream each, so that their COMMITs share flushes.
+handlers, and gets as many events at once as a feed session hands over when they queue up, on four lanes. The other side
+is what one would write with aiomysql (apply_peer.py): an event a transaction, on eight connections that have a stream
+each, so that their COMMITs share flushes.
 
 ``ours_one_by_one_events_per_s`` is our own path with an event at a time on as many connections, the other side of once:
 what batches gain by themselves.

@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             unit=goal.unit,
             against=goal.other,
             rounds=len(measured.rounds),
-            notes=measured.notes,
+            notes=dict(measured.notes),
         )
 
     def __str__(self) -> str:

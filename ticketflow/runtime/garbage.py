@@ -7,7 +7,7 @@ fifth of billing's own CPU. And the modules of a service are 80,000 objects: 35 
 
 import gc
 
-YOUNG_OBJECTS_MAX = 20_000  # some 10 MB at most, of which nearly nothing is garbage
+YOUNG_OBJECTS_MAX = 10_000  # some MB, of which nearly nothing is garbage
 
 
 def look_seldom() -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from bench import __main__ as command
 from bench.comparison import compared
-from bench.goal import Reach
+from bench.goal import Goal, Measured, Reach, Round
 from bench.results import Result, Results, keep, read, write
+from bench.run import Run
 from bench.table import table
 from drills.machine import Machine
 
@@ -78,6 +79,15 @@ def test_a_result_is_kept_among_the_others_in_the_place_of_its_older_one(tmp_pat
     assert [(one.name, one.ratio) for one in read(file).goals] == [("a", 2), ("b", 3)]
     keep(file, Machine(8, 64000, "another", "6.1", ""), result("a", 4), ["a", "b"])
     assert [(one.name, one.ratio) for one in read(file).goals] == [("a", 4)]
+
+
+async def test_what_a_goal_without_notes_has_measured_is_kept(tmp_path: Path) -> None:
+    async def measure(_run: Run) -> Measured:
+        return Measured([Round(3.0, 1.0)])
+
+    goal = Goal("one", "ours", "theirs", "s", "at least", 2.0, measure)
+    keep(tmp_path / "results.json", MACHINE, Result.of(goal, await measure(Run("one"))), ["one"])
+    assert [one.ratio for one in read(tmp_path / "results.json").goals] == [3.0]
 
 
 def test_a_file_that_is_no_result_is_refused_in_words(
