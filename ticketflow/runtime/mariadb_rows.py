@@ -53,15 +53,30 @@ async def insert_values(
 
 def values(rows: Sequence[Row], escape: Escape) -> Values:
     """``rows``, written. ``escape``: a connection's."""
-    text = _as_json(rows)
+    text = _quickly(rows) if rows else ""
     if text is None:
         text = ",".join([f"({','.join([LITERALS.get(type(one), escape)(one) for one in row])})" for row in rows])
     return Values(rows, text)
 
 
+def _quickly(rows: Sequence[Row]) -> str | None:
+    """By JSON that MariaDB reads as its own, for a fifth of the time it takes to write value after value; None: these
+    cannot be written so. Of bytes, which JSON does not have, a row may have one at its end."""
+    bodies = [row[-1] for row in rows]
+    if {bytes}.issuperset(map(type, bodies)):
+        lines = _as_json([row[:-1] for row in rows])
+        if lines is None:
+            return None
+        return ",".join(
+            [f"({line[1:-1]},X'{body.hex()}')" for line, body in zip(lines.split("\n"), bodies, strict=True)]
+        )
+    lines = _as_json(rows)
+    return None if lines is None else "(" + lines[1:-1].replace("]\n[", "),(") + ")"
+
+
 def _as_json(rows: Sequence[Row]) -> str | None:
-    """JSON that MariaDB reads as its own, a fifth of the time it takes to write value after value; None: these cannot
-    be written so. Sessions have no ANSI_QUOTES (see mariadb_driver.py): what stands in double quotes is text."""
+    """A line for each row: no value has a line's end in it, which is an escape in JSON. Sessions have no ANSI_QUOTES
+    (see mariadb_driver.py): what stands in double quotes is text."""
     if not _ALIKE.issuperset(map(type, chain.from_iterable(rows))):
         return None
     try:
@@ -70,5 +85,4 @@ def _as_json(rows: Sequence[Row]) -> str | None:
         return None
     if any(escape in lines for escape in _OTHER_ESCAPES):  # or two backslashes before such a letter, which is rare too
         return None
-    # A row is a line, and no value has a line's end in it: as JSON it is an escape.
-    return "(" + lines[1:-2].replace(b"]\n[", b"),(").decode() + ")"
+    return lines[:-1].decode()

@@ -48,7 +48,7 @@ async def kept(mariadb: MariaDBKit, rows: list[tuple[Any, ...]]) -> list[tuple[A
     return [tuple(row.values()) for row in found]
 
 
-@pytest.mark.parametrize("beside", [None, b"\x00\xff'\"\\"], ids=["as JSON", "value by value"])
+@pytest.mark.parametrize("beside", [None, b"\x00\xff'\"\\\n"], ids=["as JSON", "beside bytes"])
 async def test_every_odd_text_comes_back_as_it_was(mariadb: MariaDBKit, beside: bytes | None) -> None:
     for text in ODD:  # alone, so that one that cannot be JSON does not decide for the others
         rows = [(1, text, None, None, beside), (2, f"x{text}y{text}", -1, EPOCH, beside)]
@@ -103,6 +103,9 @@ async def test_a_number_that_is_too_large_is_the_servers_error(
 def test_plain_rows_are_written_as_json_and_others_value_by_value() -> None:
     plain = [(1, "text", 2, EPOCH, None), (2, "it's", None, None, None)]
     assert values(plain, repr).text == '(1,"text",2,"1970-01-01T00:00:00",null),(2,"it\'s",null,null,null)'
+    bodies = [("it's", b"\x00\xff"), (None, b"")]
+    assert values(bodies, repr).text == "(\"it's\",X'00ff'),(null,X'')"
+    assert values([(b"\x00", 1)], repr).text == "(X'00',1)"
     for other in (b"\x00", True, "\x00", "\x0c", "\ud800"):
         text = values([(1, "text"), (2, other)], repr).text
         assert text.startswith("(1,'text'),(2,"), repr(other)
