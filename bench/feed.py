@@ -12,6 +12,7 @@ ROUNDS_FACTOR = 8  # many short rounds: what disturbs the machine for a second o
 PACED_ROUNDS_FACTOR = 4
 TLS_PAIRS = 5  # processes made anew: each pair keeps for life what the memory it was given makes of it, some 10 %
 OURS = ("feed_ours.sender", "feed_ours.receiver")
+BARE = ("feed_bare.sender", "feed_bare.receiver")
 
 
 def _many(run: Run, factor: int = ROUNDS_FACTOR) -> Run:
@@ -47,9 +48,21 @@ async def against_jetstream(run: Run) -> Measured:
 
 
 async def p99(run: Run) -> Measured:
-    async with pair(*OURS) as ours, _grpc(1) as other:
-        rounds = await _many(run, PACED_ROUNDS_FACTOR).interleaved(ours.p99_ms, other.p99_ms)
-        return Measured(rounds, {"ours_p50_ms": median(ours.p50s_ms), "other_p50_ms": median(other.p50s_ms)})
+    """Between the two the floor, see feed_bare.py: what the machine itself takes to wake two processes."""
+    async with pair(*OURS) as ours, _grpc(1) as other, pair(*BARE) as bare:
+        floors_ms: list[float] = []
+
+        async def both() -> float:
+            floors_ms.append(await bare.p99_ms())
+            return await ours.p99_ms()
+
+        rounds = await _many(run, PACED_ROUNDS_FACTOR).interleaved(both, other.p99_ms)
+    p50s = {
+        f"{name}_p50_ms": median(side.p50s_ms) for name, side in (("ours", ours), ("other", other), ("floor", bare))
+    }
+    floor_ms = median(floors_ms)
+    of = {"floor_p99_ms": floor_ms, "floor_of_other": floor_ms / Measured(rounds).other}
+    return Measured(rounds, p50s | of)
 
 
 async def with_tls(run: Run) -> Measured:

@@ -12,12 +12,13 @@ from ticketflow.events import is_id
 
 
 class Looking:
-    """``event_id``: of one event, else of all."""
+    """``event_id``: of one event, else of all. ``page``: sales at a time."""
 
-    def __init__(self, stores: Stores, asking: Asking, event_id: str | None) -> None:
+    def __init__(self, stores: Stores, asking: Asking, event_id: str | None, page: int = PAGE) -> None:
         self._stores = stores
         self._asking = asking
         self._event_id = event_id
+        self._page = page
         self._knows_refunds: bool | None = None
         self.begun_at = asyncio.get_running_loop().time()  # of the page that was read last
 
@@ -54,11 +55,11 @@ class Looking:
 
         A store that gave a full page may have more behind it: the page ends where the first such store's ends."""
         async with self._stores.reservation.transaction(snapshot=True) as conn:
-            found = [await read_reservation.ids_after(conn, after, PAGE, self._event_id)]
+            found = [await read_reservation.ids_after(conn, after, self._page, self._event_id)]
         async with self._stores.billing.acquire() as billing:
-            found.append(await read_billing.ids_after(billing, after, PAGE, self._event_id))
+            found.append(await read_billing.ids_after(billing, after, self._page, self._event_id))
         async with self._stores.portal.transaction(snapshot=True) as conn:
-            found.append(await read_portal.ids_after(conn, after, PAGE, self._event_id))
-        upto = min((ids[-1] for ids in found if len(ids) == PAGE), default=None)
+            found.append(await read_portal.ids_after(conn, after, self._page, self._event_id))
+        upto = min((ids[-1] for ids in found if len(ids) == self._page), default=None)
         ids = sorted({id_ for ids in found for id_ in ids if upto is None or id_ <= upto})
         return ids, upto
