@@ -5,6 +5,7 @@ from collections import Counter
 
 from audit.money import stores
 from audit.money.kinds import KINDS
+from audit.money.limits import PAGE
 from audit.money.read_provider import Asking, opened_provider
 from audit.money.round import Outcome, Round
 from audit.settings import WatchSettings, read_watch
@@ -15,7 +16,6 @@ from ticketflow.runtime.http import HttpServer
 from ticketflow.runtime.service import Exit, Service, run
 from ticketflow.runtime.worker import loop
 
-PAGE = 100  # sales: of five times as many the stores have work for a tenth of a second, and a buyer waits behind it
 REST = 30.0  # times the CPU of a page here; the stores' share is some four times that, and buyers come first
 ROUND_S = 1800.0  # of rests in a round, at most: AuditStale cries after an hour without one
 LOGGED_MAX = 50  # differences of a round: the metrics count all, and `python -m audit` names them
@@ -47,7 +47,7 @@ class Watch:
         whole = self._ledger_at is None or now >= self._ledger_at + self._settings.ledger_every_s
         limits = self._settings.limits
         asking = Asking(self._provider, limits, "recent")
-        outcome = await Round(self._stores, asking, limits, rest=self.rest_s, page=PAGE, whole_ledger=whole).run()
+        outcome = await Round(self._stores, asking, limits, rest=self.rest_s, whole_ledger=whole).run()
         self.note(outcome)
         if whole and not outcome.away:
             self._ledger_at = now

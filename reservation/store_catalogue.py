@@ -113,7 +113,7 @@ async def list_venues(pool: PostgresPool, limit: int, after: str | None) -> bodi
         rows = await conn.fetch(
             """
             SELECT venue_id::text, name, city FROM venues
-             WHERE venue_id > $2 ORDER BY venue_id LIMIT $1 + 1
+             WHERE venue_id > $2 ORDER BY venues.venue_id LIMIT $1 + 1
             """,
             limit,
             after or BEFORE_ALL,

@@ -11,7 +11,8 @@ async def ids_after(conn: Connection, after: str | None, limit: int, event_id: s
     rows = await conn.fetch(
         """
         SELECT order_id::text FROM sales
-         WHERE ($1::uuid IS NULL OR order_id > $1) AND ($3::uuid IS NULL OR event_id = $3) ORDER BY order_id LIMIT $2
+         WHERE ($1::uuid IS NULL OR order_id > $1) AND ($3::uuid IS NULL OR event_id = $3)
+         ORDER BY sales.order_id LIMIT $2  -- not by the text above, which is in no index
         """,
         after,
         limit,

@@ -11,7 +11,8 @@ async def ids_after(conn: Connection, after: str | None, limit: int, event_id: s
     rows = await conn.fetch(
         """
         SELECT hold_id::text FROM holds
-         WHERE ($1::uuid IS NULL OR hold_id > $1) AND ($3::uuid IS NULL OR event_id = $3) ORDER BY hold_id LIMIT $2
+         WHERE ($1::uuid IS NULL OR hold_id > $1) AND ($3::uuid IS NULL OR event_id = $3)
+         ORDER BY holds.hold_id LIMIT $2  -- not by the text above, which is in no index
         """,
         after,
         limit,
@@ -24,10 +25,12 @@ async def holds(conn: Connection, ids: Sequence[str]) -> dict[str, Hold]:
     places: dict[str, list[HeldPlace]] = {}
     for hold_id, *place in await conn.fetch(
         """
-        SELECT line.hold_id::text, u.unit_id::text, line.price_minor, u.state, u.hold_id::text,
-               can_be_taken(u, clock_timestamp())
-          FROM hold_units AS line JOIN units AS u USING (unit_id) WHERE line.hold_id = ANY ($1::uuid[])
-         ORDER BY line.hold_id, u.unit_id
+        SELECT line.hold_id::text, line.unit_id::text, line.price_minor, (u.place).state, (u.place).hold_id::text,
+               can_be_taken(u.place, clock_timestamp())
+          FROM unnest($1::uuid[]) AS wanted (hold_id)
+         CROSS JOIN LATERAL (SELECT * FROM hold_units WHERE hold_id = wanted.hold_id OFFSET 0) AS line
+         CROSS JOIN LATERAL (SELECT units AS place FROM units WHERE unit_id = line.unit_id OFFSET 0) AS u
+         ORDER BY line.hold_id, line.unit_id
         """,
         ids,
     ):

@@ -49,8 +49,7 @@ class Outcome:
 
 class Round:
     """``rest``: for how long (s) to rest after a page that cost so much CPU (s) here, for who goes round for ever.
-    ``page``: sales at a time. ``whole_ledger``: also check the ledger as a whole, which reads every posting; not for
-    one event."""
+    ``whole_ledger``: also check the ledger as a whole, which reads every posting; not for one event."""
 
     def __init__(
         self,
@@ -60,7 +59,6 @@ class Round:
         *,
         event_id: str | None = None,
         rest: Callable[[float], float] | None = None,
-        page: int = PAGE,
         whole_ledger: bool = True,
     ) -> None:
         self._stores = stores
@@ -69,7 +67,7 @@ class Round:
         self._event_id = event_id
         self._rest = rest
         self._whole_ledger = whole_ledger and event_id is None
-        self.looking = Looking(stores, asking, event_id, page)
+        self.looking = Looking(stores, asking, event_id)
         self._late_since = asyncio.get_running_loop().time()
 
     @property

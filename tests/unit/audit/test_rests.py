@@ -4,9 +4,10 @@ from typing import Any, cast
 
 import pytest
 
+from audit.money.limits import PAGE
 from audit.money.round import Outcome
 from audit.settings import WatchSettings
-from audit.watch import PAGE, REST, ROUND_S, Watch
+from audit.watch import REST, ROUND_S, Watch
 from ticketflow.runtime.address import parse_addresses
 from ticketflow.runtime.settings import Secret
 
