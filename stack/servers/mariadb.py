@@ -10,8 +10,8 @@ from stack import account, tools
 from stack.servers.base import NotReady, Server
 
 ADMIN = "admin"
-# At most: memory is taken as it is needed. With 64 and 32 the server wrote pages without end under load, and within some
-# hundred thousand sales the CPU of an event grew from 49 to 89 us.
+# At most: memory is taken as it is needed. With 64 and 32 the server wrote pages without end under load, and within
+# some hundred thousand sales the CPU of an event grew from 49 to 89 us.
 POOL_SIZE = "512M"
 LOG_SIZE = "512M"
 
