@@ -20,7 +20,7 @@ from ticketflow.feed.states import State
 # Queued output beyond this, as 256 events together, does not wait for the end of the loop turn. Over TLS a write costs
 # more whatever its length, so there are half as many; one that is longer still leaves the other end without work.
 FLUSH_BYTES = 48 * 1024
-TLS_FLUSH_BYTES = 96 * 1024
+TLS_FLUSH_BYTES = 72 * 1024
 TICK_S_MAX = 0.25  # a deadline that moved forward is noticed this late at most
 TICK_S_MIN = 0.005
 LATE_S = 0.1  # a timer this late means that we stood still (stopped, or starved of processor), not the peer
