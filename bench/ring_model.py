@@ -15,14 +15,14 @@ from bench.run import Run
 from drills.machine import machine
 from portal.consumer import GATHER_S as PORTAL_GATHERS_S
 from reservation.service import GATHER_S as RELAY_GATHERS_S
-from reservation.store_placing import PACE_S
+from reservation.store_placing import PACE_S_MAX
 
 POINT_S = 5.0
 CALIBRATED_AT = 0.1  # of the maximum
 CHECKED_AT = (0.3, 0.5)
 BY_ITSELF = ("postgres", "mariadb", "rabbitmq", "nginx")  # many processes or threads: as many cores as there are
-MOMENT_S = PACE_S  # of the front, which brings the others their batches
-KNOWN_WAITS_MS = 1000 * (PACE_S / 2 + RELAY_GATHERS_S + PORTAL_GATHERS_S)  # for company; half a step in the mean
+MOMENT_S = PACE_S_MAX  # of the front on a busy machine, which brings the others their batches
+KNOWN_WAITS_MS = 1000 * (PACE_S_MAX / 2 + RELAY_GATHERS_S + PORTAL_GATHERS_S)  # for company; half a step in the mean
 WINDOW_S = 0.5  # the disk stands still for a tenth to a half of a second every few: no queue of ours
 
 

@@ -5,10 +5,13 @@ Laws of this file: it knows no SQL and no HTTP.
   him all others of that turn. What comes meanwhile goes together when that flusher is done.
 - Where there is company, batches begin ``pace_s`` apart: after one of several requests the next one waits for so long,
   since two together cost hardly more than one, or until ``enough`` are together. A batch of one ends that.
-- All replicas keep step: they begin at the full multiples of ``pace_s`` by the clock of the day, so that what they
+- Where batches take long, as on a machine that is full, their beginnings are twice as far apart, and so on up to
+  ``pace_s_max``: BATCHES_A_STEP of them would fit. Fewer of them leave more of the machine to all that comes after.
+- All replicas keep step: they begin at the full multiples of their pace by the clock of the day, so that what they
   commit comes to the stages behind them at once. Clocks that differ cost them that, and nothing else.
-- Another flusher begins only when somebody has waited for longer than a batch takes, or more wait than one batch holds:
-  few large batches cost less than many small ones, and one that is stuck must not hold up those behind it.
+- Another flusher begins only when somebody has waited for longer than a batch takes while one is under way, or more
+  wait than one batch holds: few large batches cost less than many small ones, and one that is stuck must not hold up
+  those behind it.
 - A flusher ends only in the turn in which it has seen an empty queue, so that no wake-up can be lost.
 - The queue is bounded in number and in time. Who is refused, or has waited for too long, was not begun.
 - A caller who gives up while he waits is not begun; later he takes nothing from his neighbours, and cancels nothing.
@@ -27,6 +30,9 @@ from ticketflow.runtime.errors import Unavailable
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+BATCHES_A_STEP = 4
+NEWS = 0.1  # what the newest batch counts for in how long batches take
 
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32)
 
@@ -49,8 +55,9 @@ class Batcher(Generic[Q, A]):
     itself is raised to all of them. It must keep a deadline of its own.
 
     ``flushers``: batches under way at a time, at most. ``pace_s``: between the beginnings of two batches of a busy
-    time, unless ``enough`` wait (as many as fit if it is None). ``patience_s``: for how long one is left to do it all.
-    ``wait_s``: how long a request may wait to be begun. ``day``: the clock of the day, s since 1970.
+    time, unless ``enough`` wait (as many as fit if it is None); up to ``pace_s_max`` where they take long (always
+    ``pace_s`` if it is None). ``patience_s``: for how long one is left to do it all. ``wait_s``: how long a request may
+    wait to be begun. ``day``: the clock of the day, s since 1970.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Batcher(Generic[Q, A]):
         patience_s: float,
         wait_s: float,
         pace_s: float = 0.0,
+        pace_s_max: float | None = None,
         enough: int | None = None,
         day: Callable[[], float] = time.time,
     ) -> None:
@@ -74,6 +82,9 @@ class Batcher(Generic[Q, A]):
         self._patience_s = patience_s
         self._wait_s = wait_s
         self._pace_s = pace_s
+        self._pace_s_max = pace_s_max or pace_s
+        self._takes_s = 0.0  # a batch, lately
+        self._under_way = 0  # batches
         self._enough = enough or batch_max
         self._day = day
         self._worth_it = asyncio.Event()  # to begin a batch: enough wait, or the pace is over
@@ -147,7 +158,10 @@ class Batcher(Generic[Q, A]):
             timer.cancel()
 
     def _to_next_step_s(self) -> float:
-        return self._pace_s - self._day() % self._pace_s if self._pace_s else 0.0
+        step_s = self._pace_s
+        while 0 < step_s < BATCHES_A_STEP * self._takes_s and 2 * step_s <= self._pace_s_max:
+            step_s *= 2
+        return step_s - self._day() % step_s if step_s else 0.0
 
     def _take(self) -> list[_Waiting[Q, A]]:
         batch: list[_Waiting[Q, A]] = []
@@ -160,7 +174,10 @@ class Batcher(Generic[Q, A]):
     async def _settle(self, batch: Sequence[_Waiting[Q, A]]) -> None:
         self._size.observe(len(batch))
         company = len(batch) > 1
-        self._not_before = asyncio.get_running_loop().time() + self._to_next_step_s() if company else 0.0
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._not_before = began + self._to_next_step_s() if company else 0.0
+        self._under_way += 1
         try:
             outcomes: Sequence[A | Exception] = await self._decide([waiting.request for waiting in batch])
             if len(outcomes) != len(batch):
@@ -171,6 +188,9 @@ class Batcher(Generic[Q, A]):
             for waiting in batch:
                 waiting.answer.cancel()
             raise
+        finally:
+            self._under_way -= 1
+            self._takes_s += NEWS * (loop.time() - began - self._takes_s)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if waiting.answer.done():
                 continue  # its caller has given up
@@ -188,5 +208,5 @@ class Batcher(Generic[Q, A]):
             if not waiting.answer.done():
                 waiting.answer.set_exception(Unavailable(f"not begun within {self._wait_s:.1f} s"))
         self._timer = loop.call_later(self._patience_s, self._look_at_the_time) if self._queue else None
-        if self._queue and now - self._queue[0].since >= self._patience_s:
+        if self._queue and self._under_way and now - self._queue[0].since >= self._patience_s:
             self._start_flusher()

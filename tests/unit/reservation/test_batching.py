@@ -36,6 +36,7 @@ class Desk:
         patience_s: float = 60,
         wait_s: float = 60,
         pace_s: float = 0,
+        pace_s_max: float | None = None,
         enough: int | None = None,
         day_s: float = 0,
     ) -> Batcher[int, int]:
@@ -48,6 +49,7 @@ class Desk:
             patience_s=patience_s,
             wait_s=wait_s,
             pace_s=pace_s,
+            pace_s_max=pace_s_max,
             enough=enough,
             day=lambda: day_s,
         )
@@ -113,6 +115,37 @@ async def test_replicas_keep_step_by_the_clock_of_the_day() -> None:
     await asyncio.gather(*map(just_begun.ask, (4, 5)))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(just_begun.ask(6), 0.3)
+
+
+async def test_where_batches_take_long_they_begin_farther_apart() -> None:
+    desk, loop = Desk(), asyncio.get_running_loop()
+    batcher = desk.batcher(pace_s=0.25, pace_s_max=0.5, day_s=1000)
+
+    async def pause_after_a_batch_that_takes(batch_s: float) -> float:
+        desk.open.clear()
+        loop.call_later(batch_s, desk.open.set)
+        began = loop.time()
+        await asyncio.gather(*map(batcher.ask, (1, 2)))
+        await batcher.ask(3)
+        return loop.time() - began
+
+    assert 0.24 < await pause_after_a_batch_that_takes(0) < 0.45
+    # The newest counts for a tenth: 1 s makes it 0.1 s, of which four do not fit into a step of 0.25.
+    await pause_after_a_batch_that_takes(1)
+    assert 0.49 < await pause_after_a_batch_that_takes(0) < 0.95
+    for _ in range(20):
+        await batcher.ask(4)
+    assert 0.24 < await pause_after_a_batch_that_takes(0) < 0.45
+
+
+async def test_who_only_waits_for_company_has_no_other_flusher_begun() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=0.5, flushers=2, patience_s=0.01, day_s=1000)
+    await asyncio.gather(*map(batcher.ask, (1, 2)))
+    third = asyncio.create_task(batcher.ask(3))
+    await asyncio.sleep(0.2)
+    assert [task.get_name() for task in asyncio.all_tasks()].count("flusher") == 1
+    assert await third == 6
 
 
 async def test_a_full_batch_waits_for_nothing() -> None:
