@@ -1,4 +1,7 @@
-"""The sending end in Postgres (asyncpg): outbox, stream, lease. See mariadb_outbox.py, method for method."""
+"""The sending end in Postgres (asyncpg): outbox, stream, lease. See mariadb_outbox.py, method for method.
+
+How rows are stamped, and how that is planned, stands in schema/postgres/0005_stamping.sql.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,48 +10,6 @@ from ticketflow.delivery.dialect import OutboxRow, StagedRow, StreamState
 from ticketflow.delivery.postgres_driver import Connection, count
 
 _STATE = "SELECT epoch, last_seq, acked_seq, lanes, barrier_seq, barrier_due FROM delivery_stream"
-
-
-# By way of an array: of a join the planner expects as many rows as LIMIT might let through, and reads them all.
-_STAMP = """
-    WITH stamped AS (
-        UPDATE delivery_outbox AS o SET seq = $2::bigint + batch.n
-        FROM unnest(ARRAY(
-            SELECT position FROM delivery_outbox
-            WHERE stream = $1 AND seq IS NULL ORDER BY position LIMIT $3
-        )) WITH ORDINALITY AS batch (position, n)
-        WHERE o.position = batch.position AND o.seq IS NULL RETURNING o.seq, o.body
-    ), moved AS (
-        UPDATE delivery_stream SET last_seq = (SELECT max(seq) FROM stamped)
-        WHERE stream = $1 AND last_seq = $2 AND EXISTS (SELECT FROM stamped) RETURNING last_seq
-    )
-    SELECT seq, body, EXISTS (SELECT FROM moved) FROM stamped ORDER BY seq
-"""
-
-
-# The same in one statement. It sees what was committed before it waited for its locks; and where somebody has stamped
-# meanwhile, last_seq has moved, and there is nothing to hold.
-_STAMP_AT_ONCE = """
-    WITH held AS (
-        SELECT FROM delivery_lease AS l, delivery_stream AS s
-        WHERE l.name = $1 AND l.token = $2 AND l.expires_at > clock_timestamp() AND s.stream = $3
-          AND s.epoch = $4 AND s.last_seq = $5 AND s.lanes = 1 AND s.barrier_due = ''
-        FOR UPDATE OF l, s
-    ), stamped AS (
-        UPDATE delivery_outbox AS o SET seq = $5::bigint + batch.n
-        FROM unnest(ARRAY(
-            SELECT position FROM delivery_outbox
-            WHERE stream = $3 AND seq IS NULL AND EXISTS (SELECT FROM held) ORDER BY position LIMIT $6
-        )) WITH ORDINALITY AS batch (position, n)
-        WHERE o.position = batch.position AND o.seq IS NULL RETURNING o.seq, o.body
-    ), moved AS (
-        UPDATE delivery_stream SET last_seq = (SELECT max(seq) FROM stamped)
-        WHERE stream = $3 AND last_seq = $5 AND EXISTS (SELECT FROM stamped) RETURNING last_seq
-    )
-    SELECT seq, body, EXISTS (SELECT FROM moved), true FROM stamped
-    UNION ALL SELECT NULL, NULL, true, EXISTS (SELECT FROM held) WHERE NOT EXISTS (SELECT FROM stamped)
-    ORDER BY seq
-"""
 
 
 def stamped(rows: Sequence[Any]) -> list[OutboxRow] | None:
@@ -85,12 +46,20 @@ class PostgresOutbox:
         )
 
     async def stamp(self, conn: Connection, stream: str, after_seq: int, rows_max: int) -> list[OutboxRow] | None:
-        return stamped(await conn.fetch(_STAMP, stream, after_seq, rows_max))
+        return stamped(await conn.fetch("SELECT * FROM delivery_stamp($1, $2, $3)", stream, after_seq, rows_max))
 
     async def stamp_at_once(
         self, conn: Connection, lease: str, token: int, stream: str, seen: StreamState, rows_max: int
     ) -> list[OutboxRow] | None:
-        rows = await conn.fetch(_STAMP_AT_ONCE, lease, token, stream, seen.epoch, seen.last_seq, rows_max)
+        rows = await conn.fetch(
+            "SELECT * FROM delivery_stamp_at_once($1, $2, $3, $4, $5, $6)",
+            lease,
+            token,
+            stream,
+            seen.epoch,
+            seen.last_seq,
+            rows_max,
+        )
         if rows[0][0] is None:
             return [] if rows[0][3] else None
         return stamped(rows)

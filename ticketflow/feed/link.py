@@ -18,7 +18,7 @@ from ticketflow.feed.protocol import Ended, Event, Protocol
 from ticketflow.feed.states import State
 
 # Queued output beyond this, as 256 events together, does not wait for the end of the loop turn. Over TLS a write costs
-# more whatever its length, so there are half as many; one that is longer still leaves the other end without work.
+# more whatever its length, so there are fewer; one that is longer still leaves the other end without work.
 FLUSH_BYTES = 48 * 1024
 TLS_FLUSH_BYTES = 72 * 1024
 TICK_S_MAX = 0.25  # a deadline that moved forward is noticed this late at most
