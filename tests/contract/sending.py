@@ -12,8 +12,8 @@ STREAM = "orders"
 LEASE = f"relay:{STREAM}"
 
 
-def contender(store: Store, owner: str, ttl_s: float = 30, **settings: Any) -> Lease[Any]:
-    return Lease(store.pool, store.dialect, name=LEASE, owner=owner, ttl_s=ttl_s, **settings)
+def contender(store: Store, owner: str, ttl_s: float = 30, pool: Any = None, **settings: Any) -> Lease[Any]:
+    return Lease(pool or store.pool, store.dialect, name=LEASE, owner=owner, ttl_s=ttl_s, **settings)
 
 
 async def leader(store: Store, owner: str = "one", **settings: Any) -> Ledger[Any]:

@@ -1,12 +1,16 @@
 """The lease: one holder at a time, by the database's clock, with a token that only grows."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from tests.contract.sending import contender, expire_lease
 from tests.contract.stores import Store
 from ticketflow.delivery import LeaseLost
+from ticketflow.runtime.errors import Indefinite
 
 
 async def test_only_one_of_many_contenders_gets_the_lease(store: Store) -> None:
@@ -31,6 +35,58 @@ async def test_a_released_lease_is_free_at_once(store: Store) -> None:
     await old.release()  # too late: it is not his any more
     async with store.pool.transaction() as conn:
         await new.hold(conn)
+
+
+async def test_a_renewal_that_arrives_after_the_release_does_nothing(store: Store) -> None:
+    old, new = contender(store, "old"), contender(store, "new")
+    assert await old.acquire()
+    await old.release()
+    async with store.pool.acquire(plain=True) as conn:
+        assert not await store.dialect.renew_lease(conn, old.name, old.token, 30)
+    assert await new.acquire()
+
+
+class Unheard:
+    """A pool whose first commit is carried out and not heard of: the lease is taken, its holder does not know."""
+
+    def __init__(self, store: Store, instead: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._instead: Callable[[], Awaitable[None]] | None = instead
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with self._store.pool.transaction() as conn:
+            yield conn
+        instead, self._instead = self._instead, None
+        if instead:
+            await instead()
+
+
+async def test_who_is_stopped_before_it_knows_that_it_has_the_lease_lets_it_go(store: Store) -> None:
+    committed = asyncio.Event()
+
+    async def never() -> None:
+        committed.set()
+        await asyncio.Event().wait()
+
+    old, new = contender(store, "old", pool=Unheard(store, never)), contender(store, "new")
+    acquiring = asyncio.create_task(old.acquire())
+    await committed.wait()
+    assert not await new.acquire()
+    acquiring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await acquiring
+    assert await new.acquire()
+
+
+async def test_who_cannot_know_whether_it_has_the_lease_lets_it_go(store: Store) -> None:
+    async def cut_off() -> None:
+        raise Indefinite("the connection was lost during COMMIT")
+
+    old, new = contender(store, "old", pool=Unheard(store, cut_off)), contender(store, "new")
+    with pytest.raises(Indefinite):
+        await old.acquire()
+    assert await new.acquire()
 
 
 async def test_the_token_grows_even_when_the_clock_was_set_back(store: Store) -> None:

@@ -157,7 +157,12 @@ class MemoryOutbox:
         return ours
 
     async def release_lease(self, conn: Session, name: str, token: int) -> bool:
-        return await self.renew_lease(conn, name, token, 0.0)
+        await conn.statement()
+        await conn.lock("lease", name)
+        held = conn.get("lease", name)
+        if ours := held is not None and held.token == token:
+            conn.put("lease", name, held._replace(token=token + 1, expires_at=clock_of(conn)))
+        return ours
 
     async def hold_lease(self, conn: Session, name: str, token: int) -> bool:
         await conn.statement()

@@ -246,7 +246,8 @@ class Dialect(HistoryDialect[ConnInT], Protocol[ConnInT]):
         ...
 
     async def release_lease(self, conn: ConnInT, name: str, token: int) -> bool:
-        """Let the lease run out now, if it is this token's."""
+        """Let the lease run out now, if it is this token's, which is void from here on: a renewal that was sent before
+        and arrives after it does nothing."""
         ...
 
     async def hold_lease(self, conn: ConnInT, name: str, token: int) -> bool:

@@ -68,7 +68,7 @@ class Lease(Generic[ConnT]):
 
     async def acquire(self) -> bool:
         """One attempt; none while another holds it, which a look that locks nothing can tell. Raises Unavailable or
-        Indefinite."""
+        Indefinite. Who is stopped, or cut off, before it knows whether it has the lease lets it go."""
         self.free_in_s = 0.0
         if not self._takeover:
             async with self._pool.acquire(plain=True) as conn:
@@ -76,8 +76,14 @@ class Lease(Generic[ConnT]):
             if self.free_in_s > 0:
                 return False
         asked_at = self._clock()
-        async with self._pool.transaction() as conn:
-            token = await self._dialect.acquire_lease(conn, self.name, self.owner, self.ttl_s, self._takeover)
+        token = None
+        try:
+            async with self._pool.transaction() as conn:
+                token = await self._dialect.acquire_lease(conn, self.name, self.owner, self.ttl_s, self._takeover)
+        except (asyncio.CancelledError, Indefinite):
+            if token is not None:  # it may be committed, or be about to: a release waits for its lock
+                await self._let_go(token)
+            raise
         self._takeover = False
         if token is None:
             return False
@@ -126,9 +132,12 @@ class Lease(Generic[ConnT]):
     async def release(self) -> None:
         """Let the next one have it. Does nothing when the store is away."""
         self._until = GIVEN_UP
+        await self._let_go(self.token)
+
+    async def _let_go(self, token: int) -> None:
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_S), self._pool.transaction() as conn:
-                await self._dialect.release_lease(conn, self.name, self.token)
+                await self._dialect.release_lease(conn, self.name, token)
         except (Unavailable, Indefinite, TimeoutError):
             return
 

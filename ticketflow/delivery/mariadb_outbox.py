@@ -211,7 +211,7 @@ class MariaDBOutbox:
         return (
             await write(
                 conn,
-                "UPDATE delivery_lease SET uses = uses + 1, expires_at = UTC_TIMESTAMP(6)"
+                "UPDATE delivery_lease SET uses = uses + 1, token = token + 1, expires_at = UTC_TIMESTAMP(6)"
                 " WHERE name = %s AND token = %s",
                 (name, token),
             )

@@ -225,7 +225,10 @@ class PostgresOutbox:
         return (
             count(
                 await conn.execute(
-                    "UPDATE delivery_lease SET expires_at = clock_timestamp() WHERE name = $1 AND token = $2",
+                    """
+                UPDATE delivery_lease SET token = token + 1, expires_at = clock_timestamp()
+                WHERE name = $1 AND token = $2
+                """,
                     name,
                     token,
                 )
