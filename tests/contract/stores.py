@@ -83,9 +83,9 @@ class Store:
     async def kill_connections(self) -> None:
         """Every other connection to this database dies, as when the server crashes."""
         if self.name == "postgres":
-            await self.do(
+            await self.do(  # of ours: a worker of autovacuum may be here, which is nobody's and not ours to end
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
             )
             return
         others = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
