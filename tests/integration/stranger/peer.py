@@ -227,7 +227,10 @@ class Store:
     def __init__(self, path: str) -> None:
         self.file = open(path, "a+")  # noqa: SIM115 - it is open as long as the process lives
         self.file.seek(0)
-        lines = [json.loads(line) for line in self.file.read().splitlines()]
+        text = self.file.read()
+        whole = text.rfind("\n") + 1
+        self.file.truncate(whole)  # killed while it wrote: the rest of that line it has not acknowledged
+        lines = [json.loads(line) for line in text[:whole].splitlines()]
         self.epoch: int | None = lines[0]["epoch"] if lines else None
         self.watermark = lines[-1].get("seq", 0) if lines else 0
         self.fence = max((line.get("fence", 0) for line in lines), default=0)

@@ -42,7 +42,10 @@ async def stranger(cwd: Path, *arguments: object) -> AsyncIterator[asyncio.subpr
 
 async def port_of(process: asyncio.subprocess.Process) -> int:
     assert process.stdout is not None
-    return int(await process.stdout.readline())
+    assert process.stderr is not None
+    line = await process.stdout.readline()
+    assert line, (await process.stderr.read()).decode()
+    return int(line)
 
 
 async def sessions_of(process: asyncio.subprocess.Process) -> int:
@@ -121,6 +124,19 @@ async def test_a_strangers_receiver_that_is_killed_goes_on_after_its_watermark(t
             await asyncio.gather(sending, return_exceptions=True)
             await session.close()
     assert kills >= 1
+    assert stored(store) == list(enumerate(EVENTS, 1))
+
+
+async def test_a_strangers_receiver_that_was_killed_while_it_wrote_has_what_it_wrote_whole(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    whole = [{"epoch": 1, "fence": 1, "seq": 0}, {"seq": 1, "body": EVENTS[0].decode("latin-1")}]
+    store.write_text("".join(json.dumps(line) + "\n" for line in whole) + '{"seq": 2, "bo')
+    async with stranger(tmp_path, "receive", 0, store) as receiver:
+        session = await connect([Address("127.0.0.1", await port_of(receiver))], hello(last_seq=len(EVENTS)))
+        assert session.welcome.watermark == 1
+        await session.send(2, EVENTS[1:])
+        await wait_until(lambda: session.acked == len(EVENTS))
+        await session.close()
     assert stored(store) == list(enumerate(EVENTS, 1))
 
 
