@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from statistics import quantiles
 from typing import Any
 
-# Timers of uvloop count in milliseconds: who sleeps for less turns round and round until it is time, on a core that the
-# receiver may be waiting for. (Half a millisecond of p99, also where nothing but a number went back and forth.)
-TICK_S = 0.001
+from bench.ticks import ticks
 
 
 class Pace:
@@ -26,15 +25,16 @@ class Pace:
         began = time.perf_counter()
         count = int(seconds * per_second)
         sent = 0
-        while sent < count:
-            due = min(int((time.perf_counter() - began) * per_second) + 1, count)
-            for _ in range(sent, due):
-                self.last_seq += 1
-                self._settled.clear()
-                self._open.append((self.last_seq, time.perf_counter()))
-                await send(self.last_seq)
-            sent = due
-            await asyncio.sleep(max(began + sent / per_second - time.perf_counter(), TICK_S))
+        async with aclosing(ticks(per_second)) as due:
+            async for many in due:
+                for _ in range(min(many, count - sent)):
+                    self.last_seq += 1
+                    sent += 1
+                    self._settled.clear()
+                    self._open.append((self.last_seq, time.perf_counter()))
+                    await send(self.last_seq)
+                if sent == count:
+                    break
         await self._settled.wait()
         cuts = quantiles(self._seconds, n=100)
         return {

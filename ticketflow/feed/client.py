@@ -4,7 +4,10 @@ import asyncio
 import ssl as ssl_module
 from collections.abc import Sequence
 
+from prometheus_client import Histogram
+
 from ticketflow.feed.address import Address
+from ticketflow.feed.alarm import Alarm
 from ticketflow.feed.errors import (
     ELSEWHERE,
     ConnectFailed,
@@ -20,13 +23,13 @@ from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Ack, Hello, Welcome
 from ticketflow.feed.metrics import (
+    ACK_SECONDS,
     CONNECTS,
     ENDED,
     SESSIONS_OPEN,
     SESSIONS_OPENED,
     WINDOW_EVENTS,
     WINDOW_EVENTS_MAX,
-    SenderMeter,
 )
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.rotation import Rotation
@@ -86,7 +89,7 @@ class SenderSession:
     """One open session. Not thread-safe; ``send`` is for one task at a time, ``wait_ack`` for another."""
 
     welcome: Welcome
-    _meter: SenderMeter  # with ``welcome``
+    _ack_seconds: Histogram  # of this stream, with ``welcome``
 
     def __init__(self, address: Address, hello: Hello, limits: Limits, rotation: Rotation) -> None:
         self.address = address
@@ -100,6 +103,7 @@ class SenderSession:
         self._link = Link(self._core, self._event, self._wake, self._connected)
         self._trust: Trust | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        self._alarm = Alarm(self._loop, self._wake)
         self._acked_told: int | None = None  # what wait_ack gave last
         self._leaving = False
 
@@ -136,7 +140,7 @@ class SenderSession:
                 self._link.settle(at_once=idle and self._core.pending_bytes <= self._limits.frame_target_bytes)
             if index >= len(bodies):
                 return
-            await self._change(None)
+            await self._change()
 
     async def wait_ack(self, timeout_s: float) -> int | None:
         """The newest ack as soon as it is above what this gave last (at first: WELCOME's watermark).
@@ -147,8 +151,10 @@ class SenderSession:
         deadline = self._loop.time() + timeout_s
         while self._core.acked == self._acked_told:
             self._raise_if_ended()
-            if not await self._change(deadline):
+            if self._loop.time() >= deadline:
                 return None
+            self._alarm.set(deadline)
+            await self._change()
         self._acked_told = self._core.acked
         return self._acked_told
 
@@ -192,7 +198,7 @@ class SenderSession:
                 )
             while not hasattr(self, "welcome"):
                 self._raise_if_ended()
-                await self._change(None)
+                await self._change()
         except BaseException as error:
             self._link.abort()
             if (failure := trust.failure(error, self._link.lost_by)) is not None:
@@ -210,14 +216,17 @@ class SenderSession:
             self._link.abort()
 
     def _event(self, event: Event) -> None:
-        stream = self.hello.stream
         if isinstance(event, Ack):
-            self._meter.acked(self._core.ack_delay_s, self._core.window_events_used)
-        elif isinstance(event, Welcome):
+            self._wake()
+            if self._core.ack_delay_s is not None:  # told after whoever waits for the ACK has gone on
+                self._loop.call_soon(self._ack_seconds.observe, self._core.ack_delay_s)
+            return
+        stream = self.hello.stream
+        if isinstance(event, Welcome):
             self.welcome = event
             self._acked_told = event.watermark
             self._link.stream = stream
-            self._meter = SenderMeter(stream)
+            self._ack_seconds = ACK_SECONDS.labels(stream)
             WINDOW_EVENTS_MAX.labels(stream).set(event.window_events)
             SESSIONS_OPENED.labels(Role.SENDER, stream).inc()
             SESSIONS_OPEN.labels(Role.SENDER, stream).inc()
@@ -228,6 +237,7 @@ class SenderSession:
     def _ended(self, error: FeedError) -> None:
         self.error = error
         self.closed.set()
+        self._alarm.cancel()
         if hasattr(self, "welcome"):
             SESSIONS_OPEN.labels(Role.SENDER, self.hello.stream).dec()
             WINDOW_EVENTS.labels(Role.SENDER, self.hello.stream).set(0)
@@ -239,18 +249,14 @@ class SenderSession:
         if self.error is not None:
             raise self.error
 
-    async def _change(self, deadline: float | None) -> bool:
-        """Wait until anything changed; False when ``deadline`` came first."""
+    async def _change(self) -> None:
+        """Wait until anything changed, or the alarm goes off."""
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
         try:
-            async with asyncio.timeout_at(deadline):
-                await waiter
-        except TimeoutError:
-            return False
+            await waiter
         finally:
             self._waiters.discard(waiter)
-        return True
 
     def _wake(self) -> None:
         for waiter in self._waiters:

@@ -57,35 +57,6 @@ def count_tls_fault(role: str, found: Found) -> None:
     TLS_FAULTS.labels(role, found.fault, "peer" if found.by_peer else "us").inc()
 
 
-class SenderMeter:
-    """What each ACK of ``stream`` tells; its labels are looked up once a session."""
-
-    def __init__(self, stream: str) -> None:
-        self._seconds = ACK_SECONDS.labels(stream)
-        self._window = WINDOW_EVENTS.labels(Role.SENDER, stream)
-
-    def acked(self, delay_s: float | None, window_events_used: int) -> None:
-        """``delay_s``: of the oldest frame that the ACK let go; None when there was none."""
-        if delay_s is not None:
-            self._seconds.observe(delay_s)
-        self._window.set(window_events_used)
-
-
-class ReceiverMeter:
-    """What each batch of ``stream`` tells; its labels are looked up once a session."""
-
-    def __init__(self, stream: str) -> None:
-        self._seconds = APPLY_SECONDS.labels(stream)
-        self._window = WINDOW_EVENTS.labels(Role.RECEIVER, stream)
-
-    def applied(self, took_s: float) -> None:
-        """A call of ``apply``, however it ended."""
-        self._seconds.observe(took_s)
-
-    def acknowledged(self, window_events_used: int) -> None:
-        self._window.set(window_events_used)
-
-
 class SessionMeter:
     """Adds what a session counted since the last call to the totals: cheap enough to be called often."""
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Protocol as Interface
 
 import structlog
+from prometheus_client import Histogram
 
 from ticketflow.feed.errors import Code, FeedError, Refusal
 from ticketflow.feed.limits import Limits
 from ticketflow.feed.link import Link
 from ticketflow.feed.messages import Events, Goodbye, Hello
-from ticketflow.feed.metrics import ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS, ReceiverMeter
+from ticketflow.feed.metrics import APPLY_SECONDS, ENDED, SESSIONS_OPEN, SESSIONS_OPENED, WINDOW_EVENTS
 from ticketflow.feed.protocol import Ended, Event
 from ticketflow.feed.receiving import Position, ReceiverProtocol
 from ticketflow.feed.states import Role, State
@@ -70,14 +71,15 @@ class Desk(Interface):
 class ReceiverSession:
     """``number``: order of arrival, by which the newest session of a stream is known."""
 
-    _meter: ReceiverMeter  # from WELCOME on
+    _apply_seconds: Histogram  # of this stream, from WELCOME on
 
     def __init__(self, desk: Desk, number: int) -> None:
         self.number = number
         self.peer = Peer("?", 0)
         self.task: asyncio.Task[None] | None = None
         self._desk = desk
-        self._core = ReceiverProtocol(desk.name, desk.limits, asyncio.get_running_loop().time())
+        self._loop = asyncio.get_running_loop()
+        self._core = ReceiverProtocol(desk.name, desk.limits, self._loop.time())
         self.link = Link(self._core, self._event, self._wake, self._opened)
         self._queue: deque[Events] = deque()
         self._changed = asyncio.Event()
@@ -156,10 +158,10 @@ class ReceiverSession:
             self.refuse(Code.SUPERSEDED, "a newer session of this stream was opened")
             return
         self.link.stream = hello.stream
-        self._meter = ReceiverMeter(hello.stream)
+        self._apply_seconds = APPLY_SECONDS.labels(hello.stream)
         SESSIONS_OPENED.labels(Role.RECEIVER, hello.stream).inc()
         SESSIONS_OPEN.labels(Role.RECEIVER, hello.stream).inc()
-        self._core.welcome(position, asyncio.get_running_loop().time())
+        self._core.welcome(position, self._loop.time())
         self.link.settle()
         self._log.info("feed_session_opened", epoch=hello.epoch, watermark=position.watermark, last_seq=hello.last_seq)
         async with self._desk.turn(hello.stream):
@@ -209,14 +211,14 @@ class ReceiverSession:
             return False
         finally:
             self._applying = False
-            self._meter.applied(time.perf_counter() - began)
+            # After the ack is written: the sender waits for that, and for nothing of this.
+            self._loop.call_soon(self._apply_seconds.observe, time.perf_counter() - began)
         return self._acknowledge(watermark, first_seq + len(bodies) - 1)
 
     def _acknowledge(self, watermark: int, last_seq: int) -> bool:
         if self._core.state is State.CLOSED:
             return False
         self._core.ack(max(watermark, self._core.acked or 0))
-        self._meter.acknowledged(self._core.window_events_used)
         if watermark < last_seq:
             self.refuse(Code.UNAVAILABLE, f"applied up to {watermark} only", self._desk.limits.unavailable_retry_s)
             return False
