@@ -7,12 +7,14 @@ whatever the answers do, and a request's time counts from when it was due: a slo
 import asyncio
 import sys
 import time
+from contextlib import aclosing
 from uuid import uuid4
 
 import msgspec
 
 from bench import process
 from bench.http_client import Connection, connect, post
+from bench.ticks import ticks
 
 NOT_YET_S = 0.01  # between two requests to pay for an order that has not reached billing
 NOT_YET_MAX = 500
@@ -69,13 +71,14 @@ async def run(load: Load) -> Report:
 
 
 async def pace(load: Load, due: "asyncio.Queue[float]") -> None:
-    began, number = time.time(), 0
-    while number < load.rate * load.seconds:
-        at = began + number / load.rate
-        if (wait := at - time.time()) > 0:
-            await asyncio.sleep(wait)
-        due.put_nowait(at)
-        number += 1
+    began, number, all_of = time.time(), 0, int(load.rate * load.seconds)
+    async with aclosing(ticks(load.rate)) as came:
+        async for many in came:
+            for _ in range(min(many, all_of - number)):
+                number += 1
+                due.put_nowait(began + number / load.rate)
+            if number == all_of:
+                return
 
 
 async def buy(load: Load, connection: Connection, seat: str, at: float, report: Report) -> None:

@@ -5,12 +5,17 @@ import socket
 from collections.abc import Sequence
 from threading import Thread
 from typing import Any
+from unittest import mock
+from uuid import uuid4
 
 import msgpack
+from prometheus_client import REGISTRY
 
 from tests.integration.feed.peers import Recorder, hello, serving
 from tests.support.waiting import wait_until
 from ticketflow.feed import Address, Hello, Limits, connect
+from ticketflow.feed.link import Link
+from ticketflow.feed.states import Role
 
 READ_TIMEOUT_S = 10.0  # only a failure takes so long
 
@@ -79,3 +84,50 @@ async def test_an_event_that_comes_alone_leaves_at_once() -> None:
             assert hear(receiver) == ["events", 2, [b"more", b"more"]]
             session.abort()
             await session.close()
+
+
+async def test_whoever_waits_for_an_ack_has_it_before_it_is_counted() -> None:
+    stream = f"prompt-{uuid4().hex[:8]}"
+    counted: list[float] = []
+
+    def acks() -> float:
+        return REGISTRY.get_sample_value("feed_ack_seconds_count", {"stream": stream}) or 0.0
+
+    async with serving(Recorder()) as server:
+        session = await connect([Address("127.0.0.1", server.port)], hello(stream))
+
+        async def wait() -> None:
+            assert await session.wait_ack(READ_TIMEOUT_S) == 1
+            counted.append(acks())
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        await session.send(1, [b"a"])
+        await waiting
+        await wait_until(lambda: acks() == 1)
+        await session.close()
+    assert counted == [0.0]
+
+
+async def test_an_ack_is_on_its_way_before_the_apply_is_counted() -> None:
+    stream = f"prompt-{uuid4().hex[:8]}"
+
+    def applies() -> float:
+        return REGISTRY.get_sample_value("feed_apply_seconds_count", {"stream": stream}) or 0.0
+
+    async with serving(Recorder()) as server:
+        session = await connect([Address("127.0.0.1", server.port)], hello(stream))
+        written: list[float] = []
+        flush = Link._flush
+
+        def seen(link: Link) -> None:
+            if link.core.role is Role.RECEIVER and link.stream == stream and link.core.pending_bytes:
+                written.append(applies())
+            flush(link)
+
+        with mock.patch.object(Link, "_flush", seen):
+            await session.send(1, [b"a"])
+            assert await session.wait_ack(READ_TIMEOUT_S) == 1
+        await wait_until(lambda: applies() == 1)
+        await session.close()
+    assert written[0] == 0.0
