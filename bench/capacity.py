@@ -19,6 +19,7 @@ OURS = {  # how a program of the embedded stack counts
 AT_ONCE = {"postgres": 0, "mariadb": 0, "rabbitmq": 0, "nginx": 0}  # as many cores as there are
 OUTSIDE = ("the load", "sandbox", "mail", "auditor")  # buyers, the payment provider: not the shop's machines
 SEATS_A_HOLD = 2
+TAKES_PART_US = 10.0  # of a hold: a stage that has less of it just woke up beside it, and counts by whole sales
 UTILISATION = 0.6  # beyond it queues grow faster than rates
 
 SCALES = {
@@ -56,7 +57,8 @@ def page(results: Results) -> Iterator[str]:
     yield "| stage | CPU of a hold | of a whole sale | one core of it carries | scales by |"
     yield "|---|---|---|---|---|"
     for name in SCALES:
-        most = f"{1e6 / hold[name]:,.0f} holds/s" if hold.get(name, 0) >= 1 else f"{1e6 / sale[name]:,.0f} sales/s"
+        by_holds = hold.get(name, 0) >= TAKES_PART_US
+        most = f"{1e6 / hold[name]:,.0f} holds/s" if by_holds else f"{1e6 / sale[name]:,.0f} sales/s"
         yield f"| {name} | {hold.get(name, 0):,.0f} us | {sale.get(name, 0):,.0f} us | {most} | {SCALES[name]} |"
     yield f"| all | {sum(hold.values()):,.0f} us | {sum(sale.values()):,.0f} us | | |"
     yield ""

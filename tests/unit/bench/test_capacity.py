@@ -47,3 +47,12 @@ def test_a_stadium_is_told_in_cores_by_stage() -> None:
     # 80,000 seats, two a sale, in 60 s: 667 sales a second; mariadb 667 x 1 ms / 0.6 = 1.1 cores, so 2.
     assert stadium.startswith("| a stadium: 80,000 seats in 60 s | 667 | ")
     assert "mariadb 2" in stadium
+
+
+def test_a_stage_that_has_no_part_in_a_hold_is_told_in_sales() -> None:
+    every = {f"CPU of {name}, us each": 10.0 for name in ("mariadb", "nginx", "bridge", "rabbitmq", "portal")}
+    hold = HOLD | every | {"CPU of billing-web, us each": 1.4}  # it woke up once while others placed holds
+    goals = [result("ring-cpu", hold), result("sale-cpu", SALE | every)]
+    lines = list(page(Results(Machine(2, 24000, "a processor", "6.1", ""), goals)))
+    [web] = [line for line in lines if line.startswith("| billing web")]
+    assert web == "| billing web | 1 us | 600 us | 1,667 sales/s | more replicas: any number |"
