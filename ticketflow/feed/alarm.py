@@ -10,7 +10,7 @@ class Alarm:
     """Calls ``ring`` at the earliest deadline that was set since it rang last, and then no more until it is set again.
 
     One that is set later than the one before leaves the timer as it is: whoever is woken looks at his own deadline, and
-    sets it again. So a deadline a second costs a timer, and not one an event.
+    sets it again. So a timer is made once in the time that one allows, and not once an event.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
