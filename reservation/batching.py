@@ -3,8 +3,10 @@
 Laws of this file: it knows no SQL and no HTTP.
 - Nobody waits for company while he is alone: who finds nobody at work is decided in the same turn of the loop, and with
   him all others of that turn. What comes meanwhile goes together when that flusher is done.
-- Where there is company, batches begin ``pace_s`` apart: after one of several requests the next one waits for so long,
-  since two together cost hardly more than one, or until ``enough`` are together. A batch of one ends that.
+- Where there is company, batches begin ``pace_s`` apart: the next one waits for so long, since two together cost hardly
+  more than one, or until ``enough`` are together. Company is who comes in the same batch, or within ``pace_s`` of the
+  one before: who comes one by one, each just after the other's answer, would keep a whole machine busy. It is not the
+  next request of the same asker (``whose``), who waits for the answers to his own.
 - Where batches take long, as on a machine that is full, their beginnings are twice as far apart, and so on up to
   ``pace_s_max``: BATCHES_A_STEP of them would fit. Fewer of them leave more of the machine to all that comes after.
 - All replicas keep step: they begin at the full multiples of their pace by the clock of the day, so that what they
@@ -22,7 +24,7 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from ticketflow.runtime import metrics
@@ -57,7 +59,8 @@ class Batcher(Generic[Q, A]):
     ``flushers``: batches under way at a time, at most. ``pace_s``: between the beginnings of two batches of a busy
     time, unless ``enough`` wait (as many as fit if it is None); up to ``pace_s_max`` where they take long (always
     ``pace_s`` if it is None). ``patience_s``: for how long one is left to do it all. ``wait_s``: how long a request may
-    wait to be begun. ``day``: the clock of the day, s since 1970.
+    wait to be begun. ``whose`` a request is: all are different askers' if it is None. ``day``: the clock of the day, s
+    since 1970.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Batcher(Generic[Q, A]):
         pace_s: float = 0.0,
         pace_s_max: float | None = None,
         enough: int | None = None,
+        whose: Callable[[Q], Hashable] | None = None,
         day: Callable[[], float] = time.time,
     ) -> None:
         self._decide = decide
@@ -83,6 +87,9 @@ class Batcher(Generic[Q, A]):
         self._wait_s = wait_s
         self._pace_s = pace_s
         self._pace_s_max = pace_s_max or pace_s
+        self._whose = whose
+        self._began = float("-inf")  # the newest batch, by the loop's clock
+        self._last_asker: Hashable = None  # whose alone it was
         self._takes_s = 0.0  # a batch, lately
         self._under_way = 0  # batches
         self._enough = enough or batch_max
@@ -157,6 +164,16 @@ class Batcher(Generic[Q, A]):
         finally:
             timer.cancel()
 
+    def _in_company(self, batch: Sequence[_Waiting[Q, A]], began: float) -> bool:
+        since_s, self._began = began - self._began, began
+        before, self._last_asker = self._last_asker, None
+        if len(batch) > 1:
+            return True
+        if self._whose is None:
+            return since_s < self._pace_s
+        self._last_asker = self._whose(batch[0].request)
+        return since_s < self._pace_s and self._last_asker != before
+
     def _to_next_step_s(self) -> float:
         step_s = self._pace_s
         while 0 < step_s < BATCHES_A_STEP * self._takes_s and 2 * step_s <= self._pace_s_max:
@@ -173,10 +190,9 @@ class Batcher(Generic[Q, A]):
 
     async def _settle(self, batch: Sequence[_Waiting[Q, A]]) -> None:
         self._size.observe(len(batch))
-        company = len(batch) > 1
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._not_before = began + self._to_next_step_s() if company else 0.0
+        self._not_before = began + self._to_next_step_s() if self._in_company(batch, began) else 0.0
         self._under_way += 1
         try:
             outcomes: Sequence[A | Exception] = await self._decide([waiting.request for waiting in batch])

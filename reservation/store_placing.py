@@ -112,6 +112,7 @@ class Placing:
             pace_s=PACE_S,
             pace_s_max=PACE_S_MAX,
             enough=ENOUGH,
+            whose=lambda asked: asked.request.wish.buyer_id,
         )
 
     async def place(self, request: Request) -> Decision:

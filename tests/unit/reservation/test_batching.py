@@ -1,7 +1,7 @@
 """Requests that queue up: decided together, each on its own, none lost, none held up by a neighbour."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import pytest
 
@@ -38,6 +38,7 @@ class Desk:
         pace_s: float = 0,
         pace_s_max: float | None = None,
         enough: int | None = None,
+        whose: Callable[[int], Hashable] | None = None,
         day_s: float = 0,
     ) -> Batcher[int, int]:
         return Batcher(
@@ -51,6 +52,7 @@ class Desk:
             pace_s=pace_s,
             pace_s_max=pace_s_max,
             enough=enough,
+            whose=whose,
             day=lambda: day_s,
         )
 
@@ -97,10 +99,43 @@ async def test_where_there_is_company_the_next_one_waits_for_more() -> None:
 
 async def test_who_is_alone_waits_for_nobody_however_often_he_asks() -> None:
     desk = Desk()
-    batcher = desk.batcher(pace_s=60)
+    batcher = desk.batcher(pace_s=60, whose=lambda _request: "the only one")
     async with asyncio.timeout(30):
         for number in range(50):
             assert await batcher.ask(number) == 2 * number
+
+
+async def test_two_who_come_one_soon_after_the_other_are_company_for_the_next() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=1, whose=lambda request: f"buyer {request}")
+    assert [await batcher.ask(1), await batcher.ask(2)] == [2, 4]
+    third = asyncio.create_task(batcher.ask(3))
+    await asyncio.sleep(0.05)
+    assert desk.batches == [[1], [2]]
+    assert await batcher.ask(4) == 8
+    assert await third == 6
+    assert desk.batches == [[1], [2], [3, 4]]
+
+
+async def test_who_comes_a_pace_after_the_one_before_is_no_company() -> None:
+    desk, loop = Desk(), asyncio.get_running_loop()
+    batcher = desk.batcher(pace_s=0.5, day_s=1000)
+    for number in range(3):
+        began = loop.time()
+        assert await batcher.ask(number) == 2 * number
+        assert loop.time() - began < 0.4
+        await asyncio.sleep(0.6)
+
+
+async def test_who_asked_again_and_then_another_are_company() -> None:
+    desk = Desk()
+    batcher = desk.batcher(pace_s=1, whose=lambda request: request // 10)
+    for number in (11, 12, 21):
+        assert await batcher.ask(number) == 2 * number
+    waiting = asyncio.create_task(batcher.ask(22))
+    await asyncio.sleep(0.05)
+    assert desk.batches == [[11], [12], [21]]
+    assert await waiting == 44
 
 
 async def test_replicas_keep_step_by_the_clock_of_the_day() -> None:
@@ -119,7 +154,7 @@ async def test_replicas_keep_step_by_the_clock_of_the_day() -> None:
 
 async def test_where_batches_take_long_they_begin_farther_apart() -> None:
     desk, loop = Desk(), asyncio.get_running_loop()
-    batcher = desk.batcher(pace_s=0.25, pace_s_max=0.5, day_s=1000)
+    batcher = desk.batcher(pace_s=0.25, pace_s_max=0.5, whose=lambda _request: "one", day_s=1000)
 
     async def pause_after_a_batch_that_takes(batch_s: float) -> float:
         desk.open.clear()
