@@ -10,7 +10,9 @@ Laws of this file: it knows no SQL and no HTTP.
 - Where batches take long, as on a machine that is full, their beginnings are twice as far apart, and so on up to
   ``pace_s_max``: BATCHES_A_STEP of them would fit. Fewer of them leave more of the machine to all that comes after.
 - All replicas keep step: they begin at the full multiples of their pace by the clock of the day, so that what they
-  commit comes to the stages behind them at once. Clocks that differ cost them that, and nothing else.
+  commit comes to the stages behind them at once. Clocks that differ cost them that, and nothing else. So ``enough`` who
+  are together in the last quarter before a step wait for it all the same, unless they fill a batch; and after a batch
+  that did not, the next step is one that is half a pace away at least, or two would share what one could do.
 - Another flusher begins only when somebody has waited for longer than a batch takes while one is under way, or more
   wait than one batch holds: few large batches cost less than many small ones, and one that is stuck must not hold up
   those behind it.
@@ -34,6 +36,8 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 BATCHES_A_STEP = 4
+NEAR = 0.25  # of a step
+FAR = 0.5
 NEWS = 0.1  # what the newest batch counts for in how long batches take
 
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32)
@@ -96,6 +100,7 @@ class Batcher(Generic[Q, A]):
         self._day = day
         self._worth_it = asyncio.Event()  # to begin a batch: enough wait, or the pace is over
         self._not_before = 0.0  # by the loop's clock: when the next batch may begin
+        self._near_s = 0.0  # so shortly before it nobody begins
         self._queue: deque[_Waiting[Q, A]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
         self._about_to_take = False  # a flusher has been started and has not looked at the queue yet
@@ -117,7 +122,7 @@ class Batcher(Generic[Q, A]):
             self._queue.appendleft(waiting)
         else:
             self._queue.append(waiting)
-        if len(self._queue) >= self._enough:
+        if self._enough_wait(waiting.since):
             self._worth_it.set()
         if not self._flushers or len(self._queue) > self._batch_max:
             self._start_flusher()
@@ -154,8 +159,9 @@ class Batcher(Generic[Q, A]):
 
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()
-        pause_s = self._not_before - loop.time()
-        if pause_s <= 0 or not 0 < len(self._queue) < self._enough:
+        now = loop.time()
+        pause_s = self._not_before - now
+        if pause_s <= 0 or not self._queue or self._enough_wait(now):
             return
         self._worth_it.clear()
         timer = loop.call_later(pause_s, self._worth_it.set)
@@ -163,6 +169,10 @@ class Batcher(Generic[Q, A]):
             await self._worth_it.wait()
         finally:
             timer.cancel()
+
+    def _enough_wait(self, now: float) -> bool:
+        waiting = len(self._queue)
+        return waiting >= self._batch_max or (waiting >= self._enough and self._not_before - now > self._near_s)
 
     def _in_company(self, batch: Sequence[_Waiting[Q, A]], began: float) -> bool:
         since_s, self._began = began - self._began, began
@@ -178,7 +188,11 @@ class Batcher(Generic[Q, A]):
         step_s = self._pace_s
         while 0 < step_s < BATCHES_A_STEP * self._takes_s and 2 * step_s <= self._pace_s_max:
             step_s *= 2
-        return step_s - self._day() % step_s if step_s else 0.0
+        self._near_s = NEAR * step_s
+        if not step_s:
+            return 0.0
+        left_s = step_s - self._day() % step_s
+        return left_s if left_s >= FAR * step_s else left_s + step_s
 
     def _take(self) -> list[_Waiting[Q, A]]:
         batch: list[_Waiting[Q, A]] = []

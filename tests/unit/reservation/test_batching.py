@@ -138,18 +138,17 @@ async def test_who_asked_again_and_then_another_are_company() -> None:
     assert await waiting == 44
 
 
-async def test_replicas_keep_step_by_the_clock_of_the_day() -> None:
-    desk = Desk()
-    nearly_there = desk.batcher(pace_s=60, day_s=7 * 60 - 0.1)
-    async with asyncio.timeout(30):
-        await asyncio.gather(*map(nearly_there.ask, (1, 2)))
-        began = asyncio.get_running_loop().time()
-        assert await nearly_there.ask(3) == 6
-    assert 0.09 < asyncio.get_running_loop().time() - began < 30
-    just_begun = desk.batcher(pace_s=60, day_s=7 * 60 + 0.1)
-    await asyncio.gather(*map(just_begun.ask, (4, 5)))
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(just_begun.ask(6), 0.3)
+@pytest.mark.parametrize(
+    ("since_the_step_s", "pause_s"),
+    [(0.1, 0.9), (0.45, 0.55), pytest.param(0.6, 1.4, id="the next step is too near")],
+)
+async def test_replicas_keep_step_by_the_clock_of_the_day(since_the_step_s: float, pause_s: float) -> None:
+    desk, loop = Desk(), asyncio.get_running_loop()
+    batcher = desk.batcher(pace_s=1, day_s=7 * 60 + since_the_step_s)
+    await asyncio.gather(*map(batcher.ask, (1, 2)))
+    began = loop.time()
+    assert await batcher.ask(3) == 6
+    assert pause_s - 0.02 < loop.time() - began < pause_s + 0.3
 
 
 async def test_where_batches_take_long_they_begin_farther_apart() -> None:
@@ -204,6 +203,18 @@ async def test_once_enough_are_together_they_wait_for_no_more() -> None:
         assert desk.batches == [[1, 2], [3, 4, 5]]
         await asyncio.gather(*map(batcher.ask, (6, 7, 8)))
     assert desk.batches == [[1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+@pytest.mark.parametrize(("many", "wait"), [(3, True), pytest.param(4, False, id="a full batch")])
+async def test_shortly_before_a_step_enough_wait_for_it(many: int, wait: bool) -> None:
+    desk, loop = Desk(), asyncio.get_running_loop()
+    batcher = desk.batcher(pace_s=2, enough=3, batch_max=4, day_s=1000)
+    began = loop.time()
+    await asyncio.gather(*map(batcher.ask, (1, 2)))
+    await asyncio.sleep(1.55)
+    assert await asyncio.gather(*map(batcher.ask, range(many))) == [2 * number for number in range(many)]
+    assert (loop.time() - began > 1.97) is wait
+    assert desk.batches == [[1, 2], list(range(many))]
 
 
 async def test_a_batch_has_its_bound_and_nobody_is_left_behind() -> None:
