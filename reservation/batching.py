@@ -11,8 +11,8 @@ Laws of this file: it knows no SQL and no HTTP.
   ``pace_s_max``: BATCHES_A_STEP of them would fit. Fewer of them leave more of the machine to all that comes after.
 - All replicas keep step: they begin at the full multiples of their pace by the clock of the day, so that what they
   commit comes to the stages behind them at once. Clocks that differ cost them that, and nothing else. So ``enough`` who
-  are together in the last quarter before a step wait for it all the same, unless they fill a batch; and after a batch
-  that did not, the next step is one that is half a pace away at least, or two would share what one could do.
+  are together in the last quarter before a step wait for it all the same, unless they fill a batch; and a step that
+  comes less than half a pace after a batch began is left out. Else two would share what one can do.
 - Another flusher begins only when somebody has waited for longer than a batch takes while one is under way, or more
   wait than one batch holds: few large batches cost less than many small ones, and one that is stuck must not hold up
   those behind it.
@@ -36,8 +36,8 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 BATCHES_A_STEP = 4
-NEAR = 0.25  # of a step
-FAR = 0.5
+NEAR = 0.25  # of a step: who could begin so shortly before one waits for it
+FAR = 0.5  # of a step: one that is nearer than this when a batch begins is left out
 NEWS = 0.1  # what the newest batch counts for in how long batches take
 
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32)
