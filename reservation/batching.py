@@ -63,7 +63,7 @@ class Batcher(Generic[Q, A]):
     ``flushers``: batches under way at a time, at most. ``pace_s``: between the beginnings of two batches of a busy
     time, unless ``enough`` wait (as many as fit if it is None); up to ``pace_s_max`` where they take long (always
     ``pace_s`` if it is None). ``patience_s``: for how long one is left to do it all. ``wait_s``: how long a request may
-    wait to be begun. ``whose`` a request is: all are different askers' if it is None. ``day``: the clock of the day, s
+    wait to be begun. ``whose`` a request is: each is another's unless it is given. ``day``: the clock of the day, s
     since 1970.
     """
 
@@ -80,7 +80,7 @@ class Batcher(Generic[Q, A]):
         pace_s: float = 0.0,
         pace_s_max: float | None = None,
         enough: int | None = None,
-        whose: Callable[[Q], Hashable] | None = None,
+        whose: Callable[[Q], Hashable] = lambda _request: object(),
         day: Callable[[], float] = time.time,
     ) -> None:
         self._decide = decide
@@ -176,13 +176,9 @@ class Batcher(Generic[Q, A]):
 
     def _in_company(self, batch: Sequence[_Waiting[Q, A]], began: float) -> bool:
         since_s, self._began = began - self._began, began
-        before, self._last_asker = self._last_asker, None
-        if len(batch) > 1:
-            return True
-        if self._whose is None:
-            return since_s < self._pace_s
-        self._last_asker = self._whose(batch[0].request)
-        return since_s < self._pace_s and self._last_asker != before
+        before = self._last_asker
+        self._last_asker = self._whose(batch[0].request) if len(batch) == 1 else None
+        return len(batch) > 1 or (since_s < self._pace_s and self._last_asker != before)
 
     def _to_next_step_s(self) -> float:
         step_s = self._pace_s

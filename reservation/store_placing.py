@@ -35,7 +35,7 @@ from ticketflow.runtime.postgres import Connection, PostgresPool
 from ticketflow.runtime.retry import retrying
 
 FLUSHERS = 3  # one does it all, unless it is stuck or more wait than it can take
-PACE_S = 0.016  # while holds come faster than one by one: what they wait at most so that many cost what one does
+PACE_S = 0.016  # a step, while buyers come within so long of one another: so that many cost what one does
 PACE_S_MAX = 0.032  # where the machine is so full that a batch takes more than a quarter of PACE_S
 ENOUGH = 10  # together cost little more each than twice as many would: nobody waits for these any longer
 PATIENCE_S = 0.02  # a batch takes less, unless it waits for a key, a COMMIT or a machine that is full

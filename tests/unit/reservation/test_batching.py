@@ -38,7 +38,7 @@ class Desk:
         pace_s: float = 0,
         pace_s_max: float | None = None,
         enough: int | None = None,
-        whose: Callable[[int], Hashable] | None = None,
+        whose: Callable[[int], Hashable] = lambda _request: object(),
         day_s: float = 0,
     ) -> Batcher[int, int]:
         return Batcher(
@@ -119,12 +119,12 @@ async def test_two_who_come_one_soon_after_the_other_are_company_for_the_next() 
 
 async def test_who_comes_a_pace_after_the_one_before_is_no_company() -> None:
     desk, loop = Desk(), asyncio.get_running_loop()
-    batcher = desk.batcher(pace_s=0.5, day_s=1000)
+    batcher = desk.batcher(pace_s=1, day_s=1000)
     for number in range(3):
         began = loop.time()
         assert await batcher.ask(number) == 2 * number
-        assert loop.time() - began < 0.4
-        await asyncio.sleep(0.6)
+        assert loop.time() - began < 0.9
+        await asyncio.sleep(1.1)
 
 
 async def test_who_asked_again_and_then_another_are_company() -> None:
@@ -148,7 +148,7 @@ async def test_replicas_keep_step_by_the_clock_of_the_day(since_the_step_s: floa
     await asyncio.gather(*map(batcher.ask, (1, 2)))
     began = loop.time()
     assert await batcher.ask(3) == 6
-    assert pause_s - 0.02 < loop.time() - began < pause_s + 0.3
+    assert pause_s - 0.02 < loop.time() - began < pause_s + 0.8
 
 
 async def test_where_batches_take_long_they_begin_farther_apart() -> None:
