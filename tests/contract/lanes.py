@@ -109,16 +109,19 @@ class LaneDelivery(Delivery):
             session.abort()
 
     async def lanes_delivered(self, count: int) -> bool:
-        """Whether ``count`` events are applied, all is acknowledged, and nothing waits."""
+        """Whether ``count`` events are applied, all is acknowledged, and nothing waits; else raises what is missing."""
         unstamped = await self.sending.rows("SELECT COUNT(*) FROM delivery_outbox WHERE seq IS NULL")
         sent = await self.sending.rows("SELECT stream, last_seq, acked_seq FROM delivery_stream")
         got = dict(await self.receiving.rows("SELECT stream, watermark FROM delivery_inbox_stream"))
         behind = [(stream, last, acked, got.get(stream)) for stream, last, acked in sent if last]
-        return (
-            unstamped[0][0] == 0
-            and all(last == acked == there for _, last, acked, there in behind)
-            and len(await self.receiving.effects()) == count
-        )
+        effects = len(await self.receiving.effects())
+        delivered = all(last == acked == there for _, last, acked, there in behind)
+        if unstamped[0][0] or not delivered or effects != count:
+            raise AssertionError(
+                f"{effects} effects of {count}, {unstamped[0][0]} events not stamped; (stream, last, acked, watermark):"
+                f" {behind}"
+            )
+        return True
 
     async def copy_receiver(self) -> None:
         """Keep what the receiving store has now."""

@@ -126,6 +126,20 @@ async def test_a_session_that_began_between_two_changes_learns_of_the_second(
         await wait_until(lambda: both.lanes_delivered(2 * len(KEYS)))
 
 
+async def test_a_lane_whose_lease_was_blocked_for_a_moment_is_relayed_again_though_nothing_is_staged(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "LANES_LOOK_EVERY_S", 30.0)  # nobody sees that there was one lane
+    async with lane_delivery(ends, ("a",)) as both:
+        await set_lanes(both.sending, 2)
+        await wait_until(lambda: both.replicas["a"][0].held == 2)
+        await set_lanes(both.sending, 1)
+        first_lane = both.replicas["a"][0].relays[0]
+        await wait_until(lambda: first_lane._lease.free_in_s > 3600)
+        await set_lanes(both.sending, 2)
+        await wait_until(lambda: both.replicas["a"][0].held == 2)
+
+
 async def test_what_is_parked_holds_its_key_up_in_every_lane(ends: Ends) -> None:
     async def poisonous(conn: Any, envelope: Envelope) -> None:
         if envelope.key == "key-1" and not await ends[1].parked():
