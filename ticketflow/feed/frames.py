@@ -9,8 +9,11 @@ Laws of this file:
 
 import struct
 from collections.abc import Callable
+from typing import TypeVar
 
 from ticketflow.feed.errors import Code, RemoteProtocolError
+
+T = TypeVar("T")
 
 _LENGTH = struct.Struct(">I")
 HEADER_BYTES = _LENGTH.size
@@ -47,7 +50,8 @@ class FrameReader:
             if end <= len(self._fed):
                 self._at = end
                 return self._fed[body_at:end]
-        self._begun += self._fed[self._at :]
+        if self._at < len(self._fed):
+            self._begun += self._fed[self._at :]
         self._fed, self._at = _NOTHING, 0
         return None
 
@@ -84,12 +88,12 @@ class FrameReader:
         return length
 
 
-def write_frame(out: bytearray, append_body: Callable[[bytearray], object]) -> None:
-    """Append one frame to ``out``, whose body ``append_body`` appends. What that raises leaves ``out`` as it was."""
+def write_frame(out: bytearray, append_body: Callable[[T, bytearray], object], body: T) -> None:
+    """Append a frame to ``out``, whose ``body`` ``append_body`` appends. What that raises leaves ``out`` as it was."""
     at = len(out)
     out += _NO_LENGTH
     try:
-        append_body(out)
+        append_body(body, out)
     except BaseException:
         del out[at:]
         raise

@@ -9,7 +9,6 @@ Laws:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 
 from ticketflow.feed.errors import (
@@ -107,7 +106,7 @@ class Protocol:
         completed = False
         try:
             self._reader.feed(data)
-            while not self.closed and (body := self._reader.next()) is not None:
+            while self.state is not State.CLOSED and (body := self._reader.next()) is not None:
                 completed = True
                 self.counts.frames_in += 1
                 self._heard_at = now
@@ -246,7 +245,7 @@ class Protocol:
 
     def _send(self, message: Message) -> None:
         self._turn(Way.SEND, message)
-        write_frame(self._out, partial(append, message))
+        write_frame(self._out, append, message)
         self.counts.frames_out += 1
 
     def _turn(self, way: Way, message: Message) -> None:

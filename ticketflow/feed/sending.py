@@ -69,6 +69,8 @@ class SenderProtocol(Protocol):
         if start >= total or self.state is not State.STREAMING:
             return start
         self._check_seq(first_seq + start, first_seq + total - 1)
+        if not self._open and total - start == 1 and 1 <= (size := len(bodies[start])) <= EVENT_BYTES_MAX:
+            return start + self._take_one(first_seq + start, bodies[start], size, now)
         room = max(self._window.events_free - len(self._open), 0)
         part = bodies[start : start + room]
         ends = list(accumulate(map(len, part)))  # of each body, in bytes from the first of ``part`` on
@@ -78,6 +80,15 @@ class SenderProtocol(Protocol):
         if taken == good < len(part):
             raise LocalProtocolError(f"an event of {len(part[good])} bytes; 1 to {EVENT_BYTES_MAX} are allowed")
         return start + taken
+
+    def _take_one(self, seq: int, body: bytes, size: int, now: float) -> int:
+        """The same for an event that comes alone, whose way is to be short: 1, or 0 where the window has no room."""
+        window = self._window
+        if window.events_used >= window.events_max or size > window.bytes_max - window.bytes_used:
+            return 0
+        self._open, self._open_bytes, self._open_since = [body], size, now
+        self.sent = seq
+        return 1
 
     def _take(self, first_seq: int, part: Sequence[bytes], ends: list[int], taken: int, now: float) -> None:
         """Put ``part[:taken]`` into frames, each closed when the next event would make it too long."""

@@ -82,7 +82,7 @@ class ReceiverSession:
         self._core = ReceiverProtocol(desk.name, desk.limits, self._loop.time())
         self.link = Link(self._core, self._event, self._wake, self._opened)
         self._queue: deque[Events] = deque()
-        self._changed = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None  # of the task, while it has nothing to do
         self._serving = False  # it is our turn: no other session of this stream applies
         self._applying = False
         self._stopping = False  # a GOODBYE of ours is out: finish the apply in progress, begin no other
@@ -146,7 +146,8 @@ class ReceiverSession:
             self.refuse(Code.INTERNAL, "the session failed")
 
     def _wake(self) -> None:
-        self._changed.set()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     # -- the task
 
@@ -186,8 +187,8 @@ class ReceiverSession:
             if not self._queue:
                 if self._core.state is State.FINISHING:
                     break
-                self._changed.clear()
-                await self._changed.wait()
+                self._waiter = self._loop.create_future()
+                await self._waiter
             elif not self.link.writable.is_set():  # a sender that does not read its acks is not served
                 await self.link.writable.wait()
             elif not await self._apply(hello):

@@ -63,3 +63,18 @@ def test_many_events_that_are_more_than_the_largest_one_together_are_taken() -> 
     bodies = [b"x" * 1000] * 1000
     assert wire.send(1, *bodies) == 1000
     assert wire.arrived() == bodies
+
+
+def test_an_event_that_comes_alone_waits_for_the_window_by_count_and_by_bytes() -> None:
+    wire = Wire(Limits(window_events=2, window_bytes=WINDOW_BYTES_MIN)).open()
+    assert [wire.send(seq, b"x") for seq in (1, 2, 3)] == [1, 1, 0]
+    wire.receiver.ack(1)
+    wire.cross()
+    assert [wire.send(seq, b"x") for seq in (3, 4)] == [1, 0]
+
+    wire = Wire(Limits(window_events=1000, window_bytes=WINDOW_BYTES_MIN)).open()
+    most = WINDOW_BYTES_MIN // EVENT_BYTES_MAX
+    assert [wire.send(seq, b"x" * EVENT_BYTES_MAX) for seq in range(1, most + 2)] == [1] * most + [0]
+    wire.receiver.ack(1)
+    wire.cross()
+    assert wire.send(most + 1, b"x" * EVENT_BYTES_MAX) == 1

@@ -1,7 +1,6 @@
 """docs/feed-protocol.md says what the code does: its bytes, its limits, its codes."""
 
 import re
-from functools import partial
 from typing import Any
 
 import msgpack
@@ -28,7 +27,7 @@ def test_each_example_is_what_msgpack_and_we_produce_byte_for_byte(said: list[An
     reader = FrameReader(FRAME_BYTES_MAX)
     reader.feed(wire)
     ours = bytearray()
-    write_frame(ours, partial(append, decode(reader.next() or b"")))
+    write_frame(ours, append, decode(reader.next() or b""))
     assert bytes(ours) == wire
 
 

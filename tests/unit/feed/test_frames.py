@@ -1,6 +1,5 @@
 """Writing a frame yields bytes; reading bytes, in any cut, yields the frame."""
 
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,7 @@ def _append(body: bytes, out: bytearray) -> None:
 def framed(*parts: bytes) -> bytes:
     out = bytearray()
     for body in parts:
-        write_frame(out, partial(_append, body))
+        write_frame(out, _append, body)
     return bytes(out)
 
 
@@ -103,12 +102,12 @@ def test_the_reader_keeps_no_more_than_the_frame_that_is_not_complete() -> None:
 def test_a_body_that_cannot_be_written_leaves_no_half_of_a_frame() -> None:
     out = bytearray(framed(b"before"))
 
-    def fail(out: bytearray) -> None:
-        out += b"half"
+    def fail(body: bytes, out: bytearray) -> None:
+        out += body
         raise OverflowError
 
     with pytest.raises(OverflowError):
-        write_frame(out, fail)
+        write_frame(out, fail, b"half")
     assert bytes(out) == framed(b"before")
 
 
