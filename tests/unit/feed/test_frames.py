@@ -1,6 +1,5 @@
 """Writing a frame yields bytes; reading bytes, in any cut, yields the frame."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
