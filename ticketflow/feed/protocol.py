@@ -106,7 +106,7 @@ class Protocol:
         completed = False
         try:
             self._reader.feed(data)
-            while self.state is not State.CLOSED and (body := self._reader.next()) is not None:
+            while not self.closed and (body := self._reader.next()) is not None:
                 completed = True
                 self.counts.frames_in += 1
                 self._heard_at = now
