@@ -1,8 +1,6 @@
 """The servers of a test session: each starts when the first test asks for it, and stops when the session ends."""
 
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from tests.support.databases import (
     drop_mariadb,
     drop_postgres,
 )
+from tests.support.folders import private_folder
 from tests.support.ports import free_port
 from tests.support.running import RunningServer
 from tests.support.vhosts import Vhosts
@@ -30,10 +29,8 @@ RABBITMQ_USER = "test"
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
     """A private folder that a server's own user can reach too, which pytest's folders are not when root runs them."""
-    folder = Path(tempfile.mkdtemp(prefix="ticketflow-test-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with private_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
