@@ -2,19 +2,25 @@
 
 - lost: staged, and never received; or received, and what it tells of is not so at the receiver.
 - unexpected: received, and never staged.
-- doubled: one fact told by two events.
+- doubled: one fact told by two events. Not by a nudge: billing asks again, by the same event, what nobody has answered
+  for a minute; the portal then tells reservation to settle again, which answers that again.
 
 Recovered is allowed: an event that its sender's store lost after it was sent, where its fact stands all the same: it
 was staged anew under another id, or what followed from it brought the sender to the same state.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from drills.checkers.finding import Finding, finding
 from drills.history import History, Staged, Stream
+from ticketflow.events.ids import is_id, time_of_us
 
 NAME = "total-queue"
+
+NUDGE = "payment.authorized"
+NUDGED_AFTER_S = 59.0  # billing waits for a minute at least
 
 # At most one of each for a sale, ever.
 ONCE_A_SALE = frozenset(
@@ -22,14 +28,15 @@ ONCE_A_SALE = frozenset(
         "hold.placed",
         "hold.released",
         "hold.expired",
-        "hold.sold",
         "order.pending",
         "order.confirmed",
         "order.failed",
         "ticket.issued",
     }
 )
-# At most one for each payment. (sale.settle and hold.lost may be told again: what they bring about happens once.)
+# At most one for each time that the portal has told reservation to settle. (Told again they bring about nothing.)
+ONCE_A_COMMAND = frozenset({"hold.sold"})
+# At most one for each payment, and nudges. (sale.settle and hold.lost may be told again: their effect happens once.)
 ONCE_A_PAYMENT = frozenset({"payment.authorized", "payment.declined", "payment.voided"})
 
 
@@ -91,13 +98,38 @@ def _doubled(stream: Stream, history: History) -> Iterator[str]:
     for event_id, times in Counter(event.event_id for event in stream.received).items():
         if times > 1:
             yield f"{stream.name}: doubled: {stream.receiver} has event {event_id} {times} times"
-    payments = Counter(payment.order_id for payment in history.stores.payments)
+    most = _most(history)
     ours = {hold.hold_id for hold in history.stores.holds}
-    for (kind, key), times in Counter((event.kind, event.key) for event in stream.staged).items():
-        bounded = kind in ONCE_A_SALE or (kind in ONCE_A_PAYMENT and key in ours)
-        most = 1 if kind in ONCE_A_SALE else payments[key]
-        if bounded and times > most:
-            yield f"{stream.name}: doubled: {times} times {kind} of {key}, at most {most} can be true"
+    told: dict[tuple[str, str], list[Staged]] = {}
+    for event in stream.staged:
+        told.setdefault((event.kind, event.key), []).append(event)
+    for (kind, key), events in told.items():
+        if kind in ONCE_A_SALE | ONCE_A_COMMAND or (kind in ONCE_A_PAYMENT and key in ours):
+            times = _unprompted(events) if kind == NUDGE else len(events)
+            if times > most(kind, key):
+                yield f"{stream.name}: doubled: {times} times {kind} of {key}, at most {most(kind, key)} can be true"
+
+
+def _most(history: History) -> Callable[[str, str], int]:
+    """How often an event of a kind and a key may be told."""
+    payments = Counter(payment.order_id for payment in history.stores.payments)
+    commands = Counter(
+        event.key for stream in history.stores.streams for event in stream.staged if event.kind == "sale.settle"
+    )
+
+    def most(kind: str, key: str) -> int:
+        if kind in ONCE_A_PAYMENT:
+            return payments[key]
+        return max(commands[key], 1) if kind in ONCE_A_COMMAND else 1
+
+    return most
+
+
+def _unprompted(events: Sequence[Staged]) -> int:
+    """How many of them are no nudges, as the times in their ids tell."""
+    made_s = sorted(time_of_us(event.event_id) / 1e6 for event in events if is_id(event.event_id))
+    nudges = sum(after - before >= NUDGED_AFTER_S for before, after in pairwise(made_s))
+    return len(events) - nudges
 
 
 Effect = Callable[[str], bool]

@@ -4,7 +4,7 @@ import pytest
 
 from drills.checkers import total_queue
 from drills.history import Received
-from tests.unit.drills.story import Story, change, good_story
+from tests.unit.drills.story import START_AT_S, Story, change, good_story
 
 
 def problems(story: Story) -> tuple[str, ...]:
@@ -87,6 +87,35 @@ def test_a_command_may_be_given_twice_for_it_has_one_effect() -> None:
     story.tell("portal", "sale.settle", "h1", event_id="again")
 
     assert problems(story) == ()
+
+
+def test_a_command_that_is_given_twice_is_answered_twice_and_no_third_time() -> None:
+    story = good_story()
+    story.tell("portal", "sale.settle", "h1", event_id="again")
+    story.tell("reservation", "hold.sold", "h1", event_id="answered-again")
+    assert problems(story) == ()
+
+    story.tell("reservation", "hold.sold", "h1", event_id="once-more")
+    assert problems(story) == ("reservation: doubled: 3 times hold.sold of h1, at most 2 can be true",)
+
+
+@pytest.mark.parametrize(("after_s", "times"), [(60.0, 1), (30.0, 2)])
+def test_billing_may_ask_again_by_the_same_event_after_a_minute(after_s: float, times: int) -> None:
+    story = good_story()
+    told = Received("h1:payment.authorized", None, "payment.authorized", "h1")
+    (first,) = [event for event in story.events["billing"] if event.event_id == told.event_id]
+    change(story.events["billing"], first, event_id=made(2.0))
+    change(story.inbox["billing"], told, event_id=made(2.0))
+    story.tell("billing", "payment.authorized", "h1", event_id=made(2.0 + after_s))
+
+    doubled = (f"billing: doubled: {times} times payment.authorized of h1, at most 1 can be true",)
+    assert problems(story) == (doubled if times > 1 else ())
+
+
+def made(at_s: float) -> str:
+    """The id of an event that was made then: a UUIDv7."""
+    stamp = f"{int((START_AT_S + at_s) * 1000):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-7000-8000-000000000000"
 
 
 def test_an_event_that_was_recorded_twice_is_doubled() -> None:
