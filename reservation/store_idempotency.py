@@ -1,4 +1,4 @@
-"""The SQL of idempotency keys, except for holds, whose keys are claimed by decide_holds (schema/0008).
+"""The SQL of idempotency keys, except for holds, whose keys are claimed by decide_and_tell (schema/0009).
 
 The claim, the effect and its answer are one transaction, on the primary. A second request with the same key that comes
 meanwhile waits at the claim for the first one's end.

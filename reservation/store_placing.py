@@ -1,4 +1,4 @@
-"""The SQL of placing holds: calls of decide_holds (schema/0008) and what has to be committed with them.
+"""The SQL of placing holds: calls of decide_and_tell (schema/0009), each of them a transaction by itself.
 
 Requests that queue up in this process are decided together, each on its own (see batching.py). One that has its
 neighbours wait, or harms them, is decided alone, and patiently:
@@ -8,8 +8,8 @@ neighbours wait, or harms them, is decided alone, and patiently:
 | a decision | it is the answer |
 | others have their hands on the places | together with the next ones, at once; after CONTENDED_MAX times alone |
 | deadlock, serialization failure | all of them again |
-| the connection was lost before COMMIT | all of them again, once, if that took no time |
-| the COMMIT was not answered | each alone: the key knows whether it was done |
+| the store takes no writes, and said so before | all of them again, once, if that took no time |
+| it was not answered | each alone: the key knows whether it was done |
 | a lock or the statement took too long; any other error | each alone: it may be the fault of one of them |
 """
 
@@ -24,10 +24,10 @@ from reservation.batching import Batcher
 from reservation.bodies import Line
 from reservation.metrics import ALONE, CONTENDED
 from reservation.refusals import Refused
-from reservation.times import us_of
+from reservation.telling import telling
 from reservation.wishes import Wish
 from ticketflow.delivery import Outbox
-from ticketflow.events import Envelope, HoldLine, HoldPlaced, envelope_for, new_id
+from ticketflow.events import new_id
 from ticketflow.runtime.correlation import Correlation, current_correlation
 from ticketflow.runtime.errors import Blocked, Indefinite, Retryable, Unavailable
 from ticketflow.runtime.log import get_logger
@@ -42,6 +42,7 @@ PATIENCE_S = 0.02  # a batch takes less, unless it waits for a key, a COMMIT or 
 TOGETHER_MAX = 32  # from there on a request costs no less, and its neighbours wait longer for it
 QUEUE_MAX = 2048  # what is worked off in a second or two
 QUEUE_WAIT_S = 2.0  # as long as the pool has a caller wait for a connection
+DECIDE = "SELECT * FROM decide_and_tell($1::hold_request[], $2, $3, $4, $5)"
 CONTENDED_MAX = 2  # who has them has decided by then, unless it stands still
 ALONE_MAX = 5
 SOON_S = 1.0  # a connection that was found broken at once is replaced at once; else the store is away
@@ -61,7 +62,7 @@ class Request(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The hold that answers a request. ``row``: of decide_holds."""
+    """The hold that answers a request. ``row``: of decide_and_tell."""
 
     row: Record
     lines: list[Line]
@@ -182,32 +183,27 @@ class Placing:
 
     async def _attempt(self, pool: PostgresPool, batch: Sequence[Asked], *, patient: bool) -> list[Decision | None]:
         """One transaction; None for what is contended. Stages hold.placed for every new hold."""
-        async with pool.transaction() as conn:
-            rows = await conn.fetch(
-                "SELECT * FROM decide_holds($1::hold_request[], $2)", [_row(asked.request) for asked in batch], patient
-            )
-            decisions = [_decision(row) for row in rows]
-            await self._outbox.stage(
-                conn,
-                [
-                    _hold_placed(decision, asked.correlation)
-                    for asked, decision in zip(batch, decisions, strict=True)
-                    if isinstance(decision, Placed) and not decision.replayed
-                ],
-            )
+        rows, tellings = [], []
+        for asked in batch:
+            hold_id, wish = new_id(), asked.request.wish
+            rows.append(_row(hold_id, asked.request))
+            tellings.append(telling(hold_id, wish.event_id, wish.buyer_id, asked.correlation))
+        event_ids, heads = zip(*tellings, strict=True)
+        decided = await pool.single(DECIDE, rows, patient, self._outbox.stream, event_ids, heads)
+        decisions = [_decision(row) for row in decided]
         self._outbox.notify()
         return decisions
 
 
-def _row(request: Request) -> tuple[object, ...]:
-    """A hold_request. Hold ids are fresh: a second attempt must not take the first one's row for its own."""
+def _row(hold_id: str, request: Request) -> tuple[object, ...]:
+    """A hold_request. ``hold_id`` is fresh: a second attempt must not take the first one's row for its own."""
     wish = request.wish
     general = "[]"
     if wish.general:
         wanted = [{"tier": tier, "quantity": quantity} for tier, quantity in wish.general.items()]
         general = _encoder.encode(wanted).decode()
     return (
-        new_id(),
+        hold_id,
         wish.event_id,
         wish.buyer_id,
         request.key,
@@ -227,29 +223,3 @@ def _decision(row: Record) -> Decision | None:
     if row["refusal"] is not None:
         return Denied(Refused(**msgspec.json.decode(row["refusal"])), replayed)
     return Placed(row, _lines.decode(row["lines"]), replayed)
-
-
-def _hold_placed(placed: Placed, correlation: Correlation) -> Envelope:
-    row = placed.row
-    payload = HoldPlaced(
-        hold_id=str(row["hold_id"]),
-        event_id=str(row["event_id"]),
-        event_name=row["event_name"],
-        buyer_id=row["buyer_id"],
-        currency=row["currency"],
-        total_minor=row["total_minor"],
-        lines=[
-            HoldLine(unit_id=line.unit_id, tier=line.tier, label=line.label, price_minor=line.price_minor)
-            for line in placed.lines
-        ],
-        placed_at_us=us_of(row["placed_at"]),
-        expires_at_us=us_of(row["expires_at"]),
-        grace_s=row["grace_s"],
-    )
-    return envelope_for(
-        payload,
-        key=payload.hold_id,
-        correlation_id=correlation.id,
-        traceparent=correlation.traceparent,
-        now_us=payload.placed_at_us,
-    )

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-async def uninterrupted(step: Coroutine[Any, Any, None]) -> None:
+async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:
     """Runs ``step`` to its end, whoever cancels meanwhile; the cancellation is raised after it.
 
     ``step`` must keep a deadline of its own: the caller cannot be rid of it before.
@@ -20,4 +22,4 @@ async def uninterrupted(step: Coroutine[Any, Any, None]) -> None:
     if cancelled is not None:
         # It outranks the step's own error: a worker that is told to stop must not see a fault to be retried instead.
         raise cancelled from (None if task.cancelled() else task.exception())
-    task.result()
+    return task.result()

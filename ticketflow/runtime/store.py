@@ -134,7 +134,7 @@ class Store(ABC, Generic[C]):
         """A connection inside a transaction. One that died while it lay idle is replaced: nothing has happened yet."""
         for last_try in (False, True):
             if self._pool.stuck:
-                raise Unavailable(f"{self._pool.name}: the store has COMMITs to answer first")
+                raise self._refusal()
             connection = await self._pool.acquire()
             try:
                 async with asyncio.timeout(self._begin_timeout_s):
@@ -156,6 +156,9 @@ class Store(ABC, Generic[C]):
             else:
                 return connection
         raise AssertionError("unreachable")
+
+    def _refusal(self) -> Unavailable:
+        return Unavailable(f"{self._pool.name}: the store has COMMITs to answer first")
 
     async def _settled(self, connection: C, error: Exception) -> bool:
         """Whether the connection may be used again after ``error``; takes the pool's other connections along."""

@@ -99,22 +99,23 @@ async def test_a_second_request_waits_for_the_first_and_takes_its_place_when_tha
     assert (await asking).status == 201
 
 
-async def test_a_commit_without_an_answer_is_found_out_by_its_key(
+async def test_a_decision_without_an_answer_is_found_out_by_its_key(
     replica: Replica, truth: Truth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The COMMIT arrives, its answer does not: the request is decided again on another connection, as the same hold."""
+    """It is committed, its answer does not arrive: it is asked again on another connection, and is the same hold."""
     event = await replica.shop.event(seats=1)
-    commit = replica.flushing._commit
+    answer_of = replica.flushing._answer
     cut: list[bool] = []
 
-    async def commit_and_lose_the_answer(connection: Any) -> None:
-        if not cut:
-            cut.append(True)
-            await connection.execute("COMMIT")
-            connection.terminate()
-        await commit(connection)
+    async def lose_the_answer(connection: Any, what: str, sent: Any) -> Any:
+        if cut:
+            return await answer_of(connection, what, sent)
+        cut.append(True)
+        await sent
+        connection.terminate()
+        return await answer_of(connection, what, connection.fetch("SELECT 1"))
 
-    monkeypatch.setattr(replica.flushing, "_commit", commit_and_lose_the_answer)
+    monkeypatch.setattr(replica.flushing, "_answer", lose_the_answer)
     answer = await Buyer(replica.shop).ask(event, event.seats)
     assert cut
     assert answer.status == 201

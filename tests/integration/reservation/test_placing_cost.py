@@ -8,6 +8,7 @@ import pytest
 
 from reservation import service
 from reservation.settings import DatabaseSettings
+from reservation.store_placing import DECIDE
 from stack.servers.postgres import PostgresServer
 from tests.integration.reservation.test_migration import CATALOGUE
 from tests.support.databases import create_postgres, drop_postgres
@@ -51,7 +52,9 @@ async def call(conn: Connection, requests: Sequence[Wanted]) -> Called:
 
     async with conn.transaction():
         before = await read()
-        rows = await conn.fetch("SELECT * FROM decide_holds($1::hold_request[], false)", requests)
+        rows = await conn.fetch(
+            DECIDE, requests, False, "reservation", [new_id() for _ in requests], [b"" for _ in requests]
+        )
         after = await read()
     return Called(rows, {table: after[table] - before[table] for table in TABLES})
 

@@ -17,6 +17,8 @@ from ticketflow.events import new_id
 from ticketflow.runtime.correlation import bind_correlation
 from ticketflow.runtime.errors import Indefinite, Retryable
 
+WAITING = "application_name = $1 AND wait_event_type = 'Lock'"
+
 
 def wish(
     event: Event, *seats: str, standing: int = 0, tier: str = "standing", key: str = "", buyer: str = "ann"
@@ -205,48 +207,41 @@ async def test_a_deadlock_is_tried_again(replica: Replica, monkeypatch: pytest.M
     assert tries == [3, 3, 3]
 
 
-async def test_a_connection_that_is_lost_before_its_commit_is_replaced(
-    replica: Replica, truth: Truth, monkeypatch: pytest.MonkeyPatch
+async def test_of_a_session_that_ends_meanwhile_every_request_finds_out_its_own(
+    replica: Replica, dsn: str, truth: Truth
 ) -> None:
     event = await replica.shop.event(seats=3)
-    stage = replica.outbox.stage
-    cut: list[int] = []
-
-    async def stage_on_a_dying_connection(conn: Any, events: Any) -> None:
-        if not cut:
-            cut.append(await conn.fetchval("SELECT pg_backend_pid()"))
-            await truth.conn.execute("SELECT pg_terminate_backend($1)", cut[0])
-        await stage(conn, events)
-
-    monkeypatch.setattr(replica.outbox, "stage", stage_on_a_dying_connection)
-    decisions = await together(replica, *(wish(event, seat) for seat in event.seats))
+    key = new_id()
+    async with transaction(dsn) as other:
+        await other.execute("INSERT INTO idempotency (scope, key, fingerprint) VALUES ('holds', $1, '')", key)
+        requests = [wish(event, event.seats[0], key=key), *(wish(event, seat) for seat in event.seats[1:])]
+        asked = asyncio.create_task(together(replica, *requests))
+        ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {WAITING}"
+        await wait_until(lambda: truth.conn.fetch(ended, replica.flushing.connections.name))
+    decisions = await asked
     assert list(map(told, decisions)) == ["placed"] * 3
-    assert cut
     for decision in decisions:
         assert await truth.kinds_of(hold_of(decision)) == ["hold.placed"]
     await truth.check([event.event_id])
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-async def test_of_a_commit_without_an_answer_every_request_finds_out_its_own(
+async def test_of_a_statement_without_an_answer_every_request_finds_out_its_own(
     replica: Replica, truth: Truth, monkeypatch: pytest.MonkeyPatch, arrived: bool
 ) -> None:
     event = await replica.shop.event(seats=4)
-    commit = replica.flushing._commit
-    cut: list[bool] = []
+    single = replica.flushing.single
+    lost: list[int] = []
 
-    async def commit_and_lose_the_answer(connection: Any) -> None:
-        if cut:
-            return await commit(connection)
-        cut.append(True)
+    async def lose_the_answer(statement: str, *arguments: Any) -> Any:
         if arrived:
-            await connection.execute("COMMIT")
-        connection.terminate()
-        raise Indefinite("COMMIT was not answered")
+            lost.append(len(await single(statement, *arguments)))
+        raise Indefinite("it was not answered")
 
-    monkeypatch.setattr(replica.flushing, "_commit", commit_and_lose_the_answer)
+    monkeypatch.setattr(replica.flushing, "single", lose_the_answer)
     decisions = await together(replica, *(wish(event, seat) for seat in event.seats))
     assert {told(decision) for decision in decisions} == {"again" if arrived else "placed"}
+    assert lost == ([4] if arrived else [])
     assert await truth.states(event.event_id) == [("held", 4)]
     for decision in decisions:
         assert await truth.kinds_of(hold_of(decision)) == ["hold.placed"]
@@ -255,18 +250,17 @@ async def test_of_a_commit_without_an_answer_every_request_finds_out_its_own(
 
 async def test_who_leaves_takes_nobody_with_him(replica: Replica, dsn: str, truth: Truth) -> None:
     event = await replica.shop.event(seats=3)
-    stage = asyncio.Event()
-    staged = replica.outbox.stage
+    begun, leaver_is_gone = asyncio.Event(), asyncio.Event()
+    single = replica.flushing.single
 
-    async def stage_when_told(conn: Any, events: Any) -> None:
-        stage.set()
+    async def decide_when_told(statement: str, *arguments: Any) -> Any:
+        begun.set()
         await leaver_is_gone.wait()
-        await staged(conn, events)
+        return await single(statement, *arguments)
 
-    leaver_is_gone = asyncio.Event()
-    replica.outbox.stage = stage_when_told  # type: ignore[method-assign]
+    replica.flushing.single = decide_when_told  # type: ignore[method-assign]
     asked = [asyncio.create_task(replica.placing.place(wish(event, seat))) for seat in event.seats]
-    await wait_until(stage.is_set)
+    await wait_until(begun.is_set)
     asked[1].cancel()
     await asyncio.sleep(0)
     leaver_is_gone.set()

@@ -1,6 +1,6 @@
 """A first answer is made of what is being written, a repeated one is read from the tables: they say the same."""
 
-from reservation.store_placing import Decision, Denied, Placed, Request
+from reservation.store_placing import DECIDE, Decision, Denied, Placed, Request
 from reservation.wishes import Wish
 from tests.integration.reservation.house import Replica, Truth
 from tests.integration.reservation.test_together import together, told, transaction, wish
@@ -78,7 +78,8 @@ async def test_who_has_to_ask_again_is_told_nothing_and_his_neighbour_all(
     async with transaction(dsn) as other:
         await other.execute("SELECT FROM units WHERE unit_id = $1 FOR NO KEY UPDATE", locked)
         requests = [(new_id(), event.event_id, "ann", new_id(), b"", [seat], "[]", "refund") for seat in (locked, free)]
-        rows = await truth.conn.fetch("SELECT * FROM decide_holds($1::hold_request[], false)", requests)
+        tellings = [new_id() for _ in requests], [b"" for _ in requests]
+        rows = await truth.conn.fetch(DECIDE, requests, False, "reservation", *tellings)
     nothing, all_of_it = map(dict, rows)
     assert nothing == dict.fromkeys(nothing) | {"claimed": True}
     assert all_of_it["matches"] is True
