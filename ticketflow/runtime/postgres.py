@@ -108,7 +108,7 @@ class PostgresPool(Store[Connection]):
     ) -> list[asyncpg.Record]:
         if connection.is_closed():
             raise Unavailable("the connection was lost before the statement")
-        return await self._answer(connection, "it", connection.fetch(statement, *arguments, timeout=NEVER_S))
+        return await self._answer(connection, "the statement", connection.fetch(statement, *arguments, timeout=NEVER_S))
 
     async def _answer(self, connection: Connection, what: str, sent: Awaitable[T]) -> T:
         """The answer to what commits, when it proves what has happened. Raises Indefinite when it proves nothing."""
