@@ -1,6 +1,6 @@
 """The peer of goal `holds-fastapi`: the same transaction in FastAPI, as its documentation would have it written.
 
-uvicorn with uvloop and httptools, a pool of asyncpg, the function and the staging in one transaction on one connection.
+uvicorn with uvloop and httptools, a pool of asyncpg, and for each request the very statement that places holds here.
 
     python -m bench.holds_fastapi_app PORT DSN
 """
@@ -19,8 +19,10 @@ from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from ticketflow.delivery import Outbox, PostgresDialect
-from ticketflow.events import HoldLine, HoldPlaced, envelope_for, hold_token, new_id
+from reservation.store_placing import DECIDE
+from reservation.telling import telling
+from ticketflow.events import hold_token, new_id
+from ticketflow.runtime.correlation import Correlation
 
 POOL = 8
 
@@ -60,8 +62,6 @@ class Placed(BaseModel):  # type: ignore[misc]  # see pyproject: pydantic is nev
 
 
 def application(dsn: str) -> FastAPI:
-    outbox: Outbox[Any] = Outbox(PostgresDialect(), "reservation")
-
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         async with asyncpg.create_pool(dsn, min_size=POOL, max_size=POOL) as pool:
@@ -78,27 +78,15 @@ def application(dsn: str) -> FastAPI:
     async def place(wish: Wish, request: Request, idempotency_key: Annotated[str, Header()]) -> Any:
         general = msgspec.json.encode([one.model_dump() for one in wish.general]).decode()
         fingerprint = hashlib.sha256(wish.model_dump_json().encode()).digest()
-        row = (new_id(), wish.event_id, wish.buyer_id, idempotency_key, fingerprint, wish.seats, general, wish.late)
-        async with request.app.state.pool.acquire() as conn, conn.transaction():
-            placed = await conn.fetchrow("SELECT * FROM decide_holds($1::hold_request[], false)", [row])
-            if placed["refusal"] is not None:
-                return JSONResponse(msgspec.json.decode(placed["refusal"]), 409)
-            lines = msgspec.json.decode(placed["lines"])
-            hold_id = str(placed["hold_id"])
-            event = HoldPlaced(
-                hold_id=hold_id,
-                event_id=str(placed["event_id"]),
-                event_name=placed["event_name"],
-                buyer_id=placed["buyer_id"],
-                currency=placed["currency"],
-                total_minor=placed["total_minor"],
-                lines=[HoldLine(**line) for line in lines],
-                placed_at_us=int(placed["placed_at"].timestamp() * 1e6),
-                expires_at_us=int(placed["expires_at"].timestamp() * 1e6),
-                grace_s=placed["grace_s"],
-            )
-            if placed["claimed"]:
-                await outbox.stage(conn, [envelope_for(event, key=hold_id, correlation_id=new_id())])
+        hold_id = new_id()
+        row = (hold_id, wish.event_id, wish.buyer_id, idempotency_key, fingerprint, wish.seats, general, wish.late)
+        told = telling(hold_id, wish.event_id, wish.buyer_id, Correlation(new_id(), None))
+        async with request.app.state.pool.acquire() as conn:
+            placed = await conn.fetchrow(DECIDE, [row], False, "reservation", [told.event_id], [told.head])
+        if placed["refusal"] is not None:
+            return JSONResponse(msgspec.json.decode(placed["refusal"]), 409)
+        lines = msgspec.json.decode(placed["lines"])
+        hold_id = str(placed["hold_id"])
         return Placed(
             hold_id=hold_id,
             order_id=hold_id,

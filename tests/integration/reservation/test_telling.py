@@ -111,6 +111,15 @@ async def test_nothing_is_told_of_who_got_nothing_or_asks_again(replica: Replica
     assert await truth.conn.fetchval("SELECT count(*) FROM delivery_outbox") == before + 1
 
 
+async def test_its_pieces_are_no_calls(truth: Truth) -> None:
+    """Functions in SQL are put in their callers' place, unless they promise more than what they are made of."""
+    pieces = "msgpack_text(label), msgpack_integer(1), us_since_epoch(held_until)"
+    plan = await truth.conn.fetch(f"EXPLAIN (VERBOSE, COSTS OFF) SELECT {pieces} FROM units")
+    shown = "\n".join(row[0] for row in plan)
+    assert "convert_to" in shown
+    assert not any(name in shown for name in ("msgpack_text", "msgpack_integer", "us_since_epoch")), shown
+
+
 async def test_what_would_be_too_large_is_not_staged(truth: Truth) -> None:
     with pytest.raises(asyncpg.ProgramLimitExceededError, match="65537 bytes; at most 65536"):
         await truth.conn.fetch(
