@@ -48,7 +48,7 @@ DECLARE
     begins   timestamptz;
     held     uuid[];         -- holds that are placed, one element for each,
     totals   bigint[];       -- what they cost,
-    texts    json[];         -- and their lines;
+    texts    json[];         -- and their lines,
     telling  uuid[];         -- the events that tell of them,
     bodies   bytea[];        -- and their bytes
 BEGIN
